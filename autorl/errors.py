@@ -1,0 +1,77 @@
+"""One small tree of errors. Each message says what happened, with which value, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AutorlError(Exception):
+    """Anything autorl raises on purpose. `exit_code` is what the command line ends with."""
+
+    exit_code = 5
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        self.what, self.remedy = what, remedy
+        super().__init__(f"{what}. {remedy}" if remedy else what)
+
+
+class UsageError(AutorlError):
+    """The caller asked for something that cannot be."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """No tool, pack, model, format, prompt or run has that name."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], remedy: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+        guess = f"Did you mean '{near[0]}'? " if near else ""
+        shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+        listing = f"{kind.capitalize()}s: {shown}." if names else f"There is no {kind} yet."
+        super().__init__(f"no {kind} named '{name}'", f"{guess}{listing} {remedy}".strip())
+
+
+class MissingExtra(AutorlError):
+    """A part that was not installed is needed."""
+
+    exit_code = 2
+
+
+class ModelUnavailable(AutorlError):
+    """The model could not be reached or refused to answer."""
+
+    exit_code = 4
+
+
+class StoreUnavailable(AutorlError):
+    """The replay store cannot be opened, read or written."""
+
+
+class ToolError(AutorlError):
+    """Raised by a tool to tell the policy, in one line, what went wrong. It becomes an observation."""
+
+
+class PolicyError(AutorlError):
+    """A completion that cannot be acted on. `correction` is what the policy is told.
+
+    raw: the completion; thought: what of it was understood; cut as in Step
+    """
+
+    def __init__(self, what: str, correction: str = "") -> None:
+        super().__init__(what)
+        self.correction = correction or what
+
+
+class FormatError(PolicyError):
+    """The completion holds no action in the expected form."""
+
+
+class Truncated(PolicyError):
+    """The completion stopped before its action was complete, or without a finish reason."""
+
+
+class ContextOverflow(PolicyError):
+    """The prompt is longer than the model's context, even after dropping and eliding."""
+
+    exit_code = 2

@@ -1,0 +1,396 @@
+"""Tools: a decorated function, its schema from its hints, the check of arguments, and the call itself."""
+
+import hashlib
+import inspect
+import json
+import re
+import threading
+import time
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError as SchemaViolation
+from jsonschema.exceptions import best_match
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
+from autorl.types import FINISH, Action, Observation, Task, ToolSpec
+from autorl.workspace import Workspace
+
+OBSERVATION_LIMIT = 4_000
+"""Characters of a result that the policy sees; the middle of anything longer is cut and counted."""
+TIMEOUT = 60.0
+"""Seconds a tool may take unless it says otherwise."""
+
+Ask = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a tool may use of the run; a parameter with this type is filled in and hidden from the policy.
+
+    ask: puts a question to the user and returns the answer ("None" when nobody is there)
+    """
+
+    workspace: Workspace
+    task: Task
+    ask: Ask = lambda _: "None"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A function that the policy may call. Made by `tool`; still callable from Python as before.
+
+    timeout: seconds, None for no limit; untrusted: its output comes from outside and taints the run;
+    ends_run: a call without an error ends the run
+    """
+
+    function: Callable[..., Any]
+    timeout: float | None = TIMEOUT
+    untrusted: bool = False
+    ends_run: bool = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @cached_property
+    def spec(self) -> ToolSpec:
+        description, hints = _read_docstring(self.function, self._arguments.model_fields)
+        schema = self._arguments.model_json_schema()
+        for name, prop in schema.get("properties", {}).items():
+            prop.pop("title", None)
+            if name in hints:
+                prop.setdefault("description", hints[name])
+        schema.pop("title", None)
+        schema["additionalProperties"] = False
+        return ToolSpec(name=self.name, description=description, parameters=schema, ends_run=self.ends_run)
+
+    def call(self, arguments: dict[str, Any], context: RunContext) -> Observation:
+        """Check the arguments, call the function, and tell what came of it; raises nothing a tool can cause."""
+        started = time.monotonic()
+        try:
+            text = _as_text(self.name, self._invoke(arguments, context))
+            ok, ends = True, self.ends_run
+        except ToolError as error:
+            text, ok, ends = f"Error: {error}", False, False
+        shown, omitted = _shorten(text)
+        return Observation(text=shown, ok=ok, tainted=self.untrusted, omitted=omitted, ends_run=ends,
+                           seconds=time.monotonic() - started)
+
+    def _invoke(self, arguments: dict[str, Any], context: RunContext) -> Any:
+        problem = best_match(self._validator.iter_errors(arguments))
+        if problem is not None:
+            raise ToolError(_explain(problem, self.spec))
+        try:
+            model = self._arguments.model_validate(arguments)
+        except ValueError as error:
+            details = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
+            where = ".".join(str(part) for part in details["loc"]) or "arguments"
+            raise ToolError(f"{self.name}: {where}: {details['msg']}") from error
+        values = {name: getattr(model, name) for name in model.model_fields_set}
+        if self._context_parameter:
+            values[self._context_parameter] = context
+        return _within(self.timeout, self.name, lambda: self.function(**values))
+
+    @cached_property
+    def _signature(self) -> tuple[type[BaseModel], str | None]:
+        hints = typing.get_type_hints(self.function, include_extras=True)
+        fields: dict[str, Any] = {}
+        context_parameter = None
+        for name, parameter in inspect.signature(self.function).parameters.items():
+            hint = hints.get(name)
+            if hint is RunContext:
+                context_parameter = name
+            elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+                raise UsageError(f"tool '{self.name}': parameter '{parameter}' cannot be described to a policy",
+                                 "Use plain named parameters")
+            elif hint is None:
+                raise UsageError(f"tool '{self.name}': parameter '{name}' has no type hint", f"Write {name}: str, say")
+            else:
+                default = ... if parameter.default is parameter.empty else parameter.default
+                fields[name] = (hint, default)
+        try:
+            model = create_model(self.name, __config__=ConfigDict(arbitrary_types_allowed=False), **fields)
+            model.model_json_schema()
+        except Exception as error:
+            raise UsageError(f"tool '{self.name}': its type hints make no JSON Schema: {error}") from error
+        return model, context_parameter
+
+    @property
+    def _arguments(self) -> type[BaseModel]:
+        return self._signature[0]
+
+    @property
+    def _context_parameter(self) -> str | None:
+        return self._signature[1]
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return Draft202012Validator(self.spec.parameters)
+
+
+@typing.overload
+def tool(function: Callable[..., Any], /) -> Tool: ...
+@typing.overload
+def tool(
+    *, timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False
+) -> Callable[[Callable[..., Any]], Tool]: ...
+def tool(
+    function: Callable[..., Any] | None = None, /, *,
+    timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a function a tool: `@tool`, or `@tool(timeout=5, untrusted=True, ends_run=True)`.
+
+    The schema comes from the type hints (pydantic's, so models, enums, optionals and lists work), the
+    description from the docstring's first paragraph, and a parameter's from a line `name: text` in it.
+    What the function raises becomes an observation. Raises UsageError for a parameter without a hint.
+    """
+
+    def wrap(function: Callable[..., Any]) -> Tool:
+        made = Tool(function, timeout, untrusted, ends_run)
+        made._signature  # a bad hint is the author's to see, at once
+        return made
+
+    return wrap if function is None else wrap(function)
+
+
+@tool(ends_run=True)
+def finish(answer: str) -> str:
+    """End the task and give the final answer.
+
+    answer: what the user asked for, in full
+    """
+    return answer
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What a module under tools/ offers, as its name `pack`.
+
+    tools: the core group, what `--tools NAME` gives; groups: others, as `NAME:GROUP`
+    verifiers: name -> verifier; the first one judges tasks that name none
+    seeds: a file of exemplars for an empty store, one `Trajectory` a line
+    """
+
+    tools: Sequence[Tool]
+    groups: dict[str, Sequence[Tool]] = field(default_factory=dict)
+    verifiers: dict[str, Any] = field(default_factory=dict)
+    seeds: Path | None = None
+
+
+@dataclass(frozen=True)
+class Toolset:
+    """The tools of one agent, with the verifiers and seeds that came with their packs."""
+
+    tools: tuple[Tool, ...]
+    verifiers: dict[str, Any] = field(default_factory=dict)
+    seeds: tuple[Path, ...] = ()
+
+    @classmethod
+    def of(cls, items: Iterable["str | Tool | Callable[..., Any]"], load: Callable[[str], Pack]) -> "Toolset":
+        """Tools, plain functions and pack names (`slides`, `slides:all`) as one set; `load` finds a pack."""
+        tools: dict[str, Tool] = {}
+        verifiers: dict[str, Any] = {}
+        seeds: list[Path] = []
+        for item in items:
+            if isinstance(item, str):
+                name, _, group = item.partition(":")
+                pack = load(name)
+                if group and group not in pack.groups:
+                    raise UnknownName("group", group, pack.groups, f"(of the pack '{name}')")
+                chosen = pack.groups[group] if group else pack.tools
+                verifiers.update({k: v for k, v in pack.verifiers.items() if k not in verifiers})
+                seeds += [pack.seeds] if pack.seeds else []
+            else:
+                chosen = [item if isinstance(item, Tool) else tool(item)]
+            for each in chosen:
+                if tools.setdefault(each.name, each) is not each:
+                    raise UsageError(f"two tools are named '{each.name}'", "Rename one of them")
+        if not any(each.ends_run for each in tools.values()):
+            tools[FINISH] = finish
+        return cls(tuple(tools.values()), verifiers, tuple(dict.fromkeys(seeds)))
+
+    @cached_property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(each.spec for each in self.tools)
+
+    @cached_property
+    def hash(self) -> str:
+        """Of all names, descriptions and schemas: equal hashes, equal tools."""
+        text = json.dumps([spec.model_dump() for spec in self.specs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self.tools)
+
+    def named(self, name: str) -> Tool:
+        """The tool of that name. Raises UnknownName with the nearest one."""
+        for each in self.tools:
+            if each.name == name:
+                return each
+        raise UnknownName("tool", name, [each.name for each in self.tools])
+
+    def call(self, action: Action, context: RunContext) -> Observation:
+        """Carry out `action`; whatever goes wrong in it is an observation."""
+        try:
+            chosen = self.named(action.name)
+        except UnknownName as error:
+            if action.name == FINISH:  # a plain final answer, where a tool would have ended the run
+                return finish.call(action.arguments, context)
+            return Observation(text=f"Error: {error}", ok=False)
+        return chosen.call(action.arguments, context)
+
+
+def _within(seconds: float | None, name: str, call: Callable[[], Any]) -> Any:
+    """Run `call` in a thread of its own, so that a tool that hangs cannot hold up the run.
+
+    The thread of a tool that ran out of time goes on by itself; nobody reads what it returns.
+    """
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((call(), None))
+        except BaseException as error:  # a tool may raise anything, SystemExit too
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run, name=f"tool-{name}", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not outcome:
+        raise ToolError(f"{name} gave no answer within {seconds:g} s and was left",
+                        "Its effect is unknown: look before you repeat it")
+    value, error = outcome[0]
+    if isinstance(error, ToolError):
+        raise error
+    if error is not None:
+        kind = "" if isinstance(error, AutorlError) else f"{type(error).__name__}: "
+        raise ToolError(f"{name} failed: {kind}{str(error)[:1000] or 'no message'}") from error
+    return value
+
+
+def _as_text(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+    if value is None:
+        return "Done."
+    if isinstance(value, BaseModel):
+        return value.model_dump_json()
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ToolError(f"{name} returned a {type(value).__name__} that cannot be written as JSON ({error})",
+                        "Its author: return text, numbers, lists, dicts or pydantic models") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"a {type(value).__name__} inside it")
+
+
+def _shorten(text: str) -> tuple[str, int]:
+    omitted = len(text) - OBSERVATION_LIMIT
+    if omitted <= 0:
+        return text, 0
+    half = OBSERVATION_LIMIT // 2
+    return f"{text[:half]}\n[... {omitted} characters omitted ...]\n{text[-half:]}", omitted
+
+
+def _explain(problem: SchemaViolation, spec: ToolSpec) -> str:
+    """One line that names the parameter, the value and what was expected."""
+    where = ".".join(str(part) for part in problem.absolute_path)
+    value = json.dumps(problem.instance, ensure_ascii=False, default=str)
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    rule, wanted = problem.validator, problem.validator_value
+    if rule == "required":
+        missing = next(name for name in wanted if name not in problem.instance)
+        return f"{spec.name}: '{'.'.join(filter(None, [where, missing]))}' is missing. Expected: {signature(spec)}"
+    if rule == "additionalProperties":
+        known = problem.schema.get("properties", {})
+        extra = next(name for name in problem.instance if name not in known)
+        return f"{spec.name}: there is no parameter '{extra}'. Expected: {signature(spec)}"
+    if rule == "type":
+        expected = " or ".join([wanted] if isinstance(wanted, str) else wanted)
+    elif rule == "enum":
+        expected = "one of " + ", ".join(map(str, wanted))
+    elif rule == "anyOf":
+        expected = " or ".join(kind_of(option, spec.parameters) for option in wanted)
+    else:
+        return f"{spec.name}: {where}: {problem.message[:300]}"
+    return f"{spec.name}: {where or 'the arguments'} is {value}, expected {expected}"
+
+
+def signature(spec: ToolSpec) -> str:
+    """A tool on one line, optional parameters marked: `add_slide(title: string, notes?: string)`."""
+    required = set(spec.parameters.get("required", ()))
+    parts = [
+        f"{name}{'' if name in required else '?'}: {kind_of(schema, spec.parameters)}"
+        for name, schema in spec.parameters.get("properties", {}).items()
+    ]
+    return f"{spec.name}({', '.join(parts)})"
+
+
+def kind_of(schema: dict[str, Any], root: dict[str, Any]) -> str:
+    """A JSON Schema in a few words: `string`, `list of integer`, `"mon" | "tue"`."""
+    if "$ref" in schema:
+        return kind_of(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
+    if "enum" in schema:
+        return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
+    if "const" in schema:
+        return json.dumps(schema["const"], ensure_ascii=False)
+    if "anyOf" in schema:
+        kinds = [kind_of(option, root) for option in schema["anyOf"] if option.get("type") != "null"]
+        return " | ".join(dict.fromkeys(kinds))
+    kind = schema.get("type", "any")
+    if kind == "array":
+        return f"list of {kind_of(schema.get('items', {}), root)}"
+    if kind == "object" and "properties" in schema:
+        inner = ", ".join(f"{name}: {kind_of(value, root)}" for name, value in schema["properties"].items())
+        return f"{{{inner}}}"
+    return str(kind)
+
+
+def _read_docstring(function: Callable[..., Any], names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The first paragraph, and the text of each line `name: text` where name is a parameter."""
+    text = inspect.getdoc(function) or ""
+    if not text:
+        return function.__name__.replace("_", " ").capitalize() + ".", {}
+    head, _, rest = text.partition("\n\n")
+    hints: dict[str, str] = {}
+    current = ""
+    for line in rest.splitlines():
+        match = re.match(r"\s*(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)", line)
+        if match and match[1] in names:
+            current = match[1]
+            hints[current] = match[2].strip()
+        elif current and line.startswith(" ") and line.strip():
+            hints[current] = f"{hints[current]} {line.strip()}".strip()
+        else:
+            current = ""
+    return " ".join(head.split()), hints
+
+
+def tools_in(module: types.ModuleType) -> Pack:
+    """The pack of a module: its `pack`, or else every tool defined in it, in order."""
+    pack = getattr(module, "pack", None)
+    if isinstance(pack, Pack):
+        return pack
+    tools = [value for value in vars(module).values() if isinstance(value, Tool)]
+    if not tools:
+        raise UsageError(f"the module {module.__file__} holds no tool", "Decorate a function with @tool")
+    return Pack(tools=tools)

@@ -1,0 +1,83 @@
+"""The one folder that a run may write to, and the folders it may read."""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path, PureWindowsPath
+from typing import Any
+
+from autorl.errors import ToolError
+from autorl.types import Artifact
+
+_TEMPORARY = ".writing-"
+
+
+class Workspace:
+    """A folder for one run.
+
+    root: made if it is not there; everything a tool writes lies below it
+    readable: further folders that tools may read from, and never write to
+    documents: parsed files that tools keep between calls, by name; only a cache of what lies on disk
+    """
+
+    def __init__(self, root: Path, readable: Sequence[Path] = ()) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        self.root = root.resolve()
+        self.readable = tuple(folder.resolve() for folder in readable)
+        self.documents: dict[str, Any] = {}
+
+    def path(self, name: str, *, write: bool = False) -> Path:
+        """Where `name` lies. It is resolved first, then checked.
+
+        Raises ToolError if it leaves the workspace (by `..`, an absolute name, a symlink or a drive
+        letter) or, for reading, the readable folders as well.
+        """
+        if not name.strip() or "\x00" in name or len(name) > 1000:
+            raise ToolError(f"{name[:60]!r} is not a file name")
+        if PureWindowsPath(name).drive:
+            raise ToolError(f"'{name}' names a drive", "Use a name inside the workspace, such as 'deck.pptx'")
+        path = (self.root / name).resolve()
+        for root in (self.root,) if write else (self.root, *self.readable):
+            if path.is_relative_to(root) and (path != root or not write):
+                return path
+        verb = "written" if write else "read"
+        raise ToolError(f"'{name}' is outside the workspace and may not be {verb}",
+                        "Use a relative name such as 'notes.txt'")
+
+    def write(self, name: str, data: bytes) -> Path:
+        """Replace the file `name` by `data` in one move, so that a reader never sees half of it."""
+        path = self.path(name, write=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=_TEMPORARY)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.chmod(temporary, 0o644)
+                os.replace(temporary, path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise ToolError(f"'{name}' could not be written: {error.strerror or error}") from error
+        return path
+
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Every file of the workspace with its hash, in the order of their names."""
+        files = sorted(p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink())
+        found = []
+        for path in files:
+            if path.name.startswith(_TEMPORARY):
+                continue
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            found.append(Artifact(path=path.relative_to(self.root).as_posix(), sha256=digest, bytes=path.stat().st_size))
+        return tuple(found)
+
+
+def file_name(text: str, suffix: str) -> str:
+    """A short, safe file name made from `text`, such as `honey-bees.pptx`."""
+    words = re.sub(r"[^\w]+", "-", text.lower()[:200]).strip("-_")
+    return f"{words[:60].rstrip('-') or 'untitled'}{suffix}"
