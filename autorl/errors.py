@@ -53,14 +53,7 @@ class ToolError(AutorlError):
 
 
 class PolicyError(AutorlError):
-    """A completion that cannot be acted on. `correction` is what the policy is told.
-
-    raw: the completion; thought: what of it was understood; cut as in Step
-    """
-
-    def __init__(self, what: str, correction: str = "") -> None:
-        super().__init__(what)
-        self.correction = correction or what
+    """A completion that cannot be acted on. The policy is told so, and the run goes on."""
 
 
 class FormatError(PolicyError):
@@ -71,7 +64,7 @@ class Truncated(PolicyError):
     """The completion stopped before its action was complete, or without a finish reason."""
 
 
-class ContextOverflow(PolicyError):
-    """The prompt is longer than the model's context, even after dropping and eliding."""
+class ContextOverflow(AutorlError):
+    """The prompt is longer than the model's context, even after dropping exemplars and eliding observations."""
 
     exit_code = 2

@@ -187,40 +187,6 @@ class Provenance(Value):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
-class Trajectory(Value):
-    """A run as a value: the task, the steps so far, how it stands. Exemplars are named, never contained."""
-
-    id: str
-    task: Task
-    status: Status = Status.RUNNING
-    reason: str = ""
-    steps: tuple[Step, ...] = ()
-    answer: str = ""
-    recalled: tuple[Recalled, ...] = ()
-    artifacts: tuple[Artifact, ...] = ()
-    provenance: Provenance = Provenance()
-    started: datetime = Field(default_factory=lambda: datetime.now(UTC))
-    seconds: float = 0.0
-
-    @property
-    def usage(self) -> Usage:
-        return sum((step.usage for step in self.steps), Usage())
-
-    @property
-    def actions(self) -> tuple[Action, ...]:
-        """The actions that were carried out without an error, in order."""
-        return tuple(s.action for s in self.steps if s.action and s.observation and s.observation.ok)
-
-    @property
-    def tainted(self) -> bool:
-        """Whether any observation came from outside."""
-        return any(s.observation.tainted for s in self.steps if s.observation)
-
-    def called(self, name: str) -> bool:
-        """Whether the tool `name` was called without an error."""
-        return any(action.name == name for action in self.actions)
-
-
 class Check(Value):
     """One thing a verifier looked at.
 
@@ -244,6 +210,49 @@ class Verdict(Value):
     score: float = Field(ge=0, le=1)
     checks: tuple[Check, ...] = ()
     why: str = ""
+
+
+class Trajectory(Value):
+    """A run as a value: the task, the steps so far, how it stands. Exemplars are named, never contained.
+
+    verdict: the newest one; None until somebody or something has judged the run
+    """
+
+    id: str
+    task: Task
+    status: Status = Status.RUNNING
+    reason: str = ""
+    steps: tuple[Step, ...] = ()
+    answer: str = ""
+    recalled: tuple[Recalled, ...] = ()
+    artifacts: tuple[Artifact, ...] = ()
+    verdict: Verdict | None = None
+    provenance: Provenance = Provenance()
+    started: datetime = Field(default_factory=lambda: datetime.now(UTC))
+    seconds: float = 0.0
+
+    @property
+    def usage(self) -> Usage:
+        return sum((step.usage for step in self.steps), Usage())
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The actions that were carried out without an error, in order."""
+        return tuple(s.action for s in self.steps if s.action and s.observation and s.observation.ok)
+
+    @property
+    def verified(self) -> bool:
+        """Whether a verifier or a person said that the run did what was asked."""
+        return self.verdict is not None and self.verdict.passed
+
+    @property
+    def tainted(self) -> bool:
+        """Whether any observation came from outside."""
+        return any(s.observation.tainted for s in self.steps if s.observation)
+
+    def called(self, name: str) -> bool:
+        """Whether the tool `name` was called without an error."""
+        return any(action.name == name for action in self.actions)
 
 
 @dataclass(frozen=True)

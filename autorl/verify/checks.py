@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from autorl.errors import UnknownName
+from autorl.errors import UnknownName, UsageError
 from autorl.types import Exemplar, Task, Trajectory, Verdict
 from autorl.workspace import Workspace
 
@@ -40,17 +40,23 @@ class FunctionVerifier:
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
     ) -> Verdict:
         verifier = f"{self.name}@{self.version}"
-        try:
-            value = self.function(trajectory)
-        except Exception as error:  # the user's code: its failure must not lose the run
-            return Verdict(verifier=verifier, passed=False, score=0.0,
-                           why=f"the verifier failed: {type(error).__name__}: {error}")
+        value = self.function(trajectory)
         if isinstance(value, Verdict):
             return value
         if not isinstance(value, (bool, int, float)) or not 0 <= value <= 1:
-            return Verdict(verifier=verifier, passed=False, score=0.0,
-                           why=f"the verifier returned {value!r}; expected a bool, a score in 0..1 or a Verdict")
+            raise UsageError(f"it returned {value!r}, expected a bool, a score in 0..1 or a Verdict")
         return Verdict(verifier=verifier, passed=value >= 1, score=float(value))
+
+
+def judge(
+    verifier: Verifier, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
+) -> Verdict:
+    """The verdict of `verifier`; one that itself fails says no, and why, so that it cannot lose a run."""
+    try:
+        return verifier(trajectory.task, trajectory, workspace, exemplars)
+    except Exception as error:
+        why = f"the verifier failed: {type(error).__name__}: {error}"
+        return Verdict(verifier=f"{verifier.name}@{verifier.version}", passed=False, score=0.0, why=why)
 
 
 def choose(task: Task, verify: "Judge | Verifier | None", known: Mapping[str, Verifier]) -> Verifier | None:

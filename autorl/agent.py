@@ -1,0 +1,239 @@
+"""The loop, and the agent that runs it. An agent holds no run state; a run is a value."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from autorl import content, formats, models, settings
+from autorl.errors import AutorlError, UsageError
+from autorl.formats.base import Style
+from autorl.journal import Journal, Watcher
+from autorl.models.base import Model
+from autorl.policy import Policy, Sampling
+from autorl.registry import Ask, RunContext, Toolset
+from autorl.replay.recall import Recall, as_recalled, recall, shown_before
+from autorl.replay.store import ReplayStore
+from autorl.types import (
+    TRANSITIONS,
+    Context,
+    Exemplar,
+    Limits,
+    Observation,
+    Provenance,
+    Status,
+    Step,
+    Task,
+    Trajectory,
+    new_run_id,
+)
+from autorl.verify.checks import Judge, Verifier, choose, judge
+from autorl.workspace import Workspace
+
+INTERRUPTED = (
+    "The run was interrupted before the result of this action was recorded. It may or may not have been carried "
+    "out: look before you repeat it."
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trajectory in the making. Every change is a new value, and is written down before it is returned."""
+
+    trajectory: Trajectory
+    exemplars: tuple[Exemplar, ...]
+    journals: tuple[Journal, ...]
+    started: float
+
+    @classmethod
+    def start(cls, trajectory: Trajectory, exemplars: Sequence[Exemplar], journals: Sequence[Journal]) -> "Run":
+        run = cls(trajectory, tuple(exemplars), tuple(journals), time.monotonic() - trajectory.seconds)
+        for journal in run.journals:
+            journal.began(trajectory)
+        return run
+
+    def context(self, tools: Toolset) -> Context:
+        return Context(self.trajectory.task, tools.specs, self.exemplars, self.trajectory.steps)
+
+    def decided(self, step: Step) -> "Run":
+        for journal in self.journals:
+            journal.decided(self.trajectory.id, step)
+        run = self._with(steps=(*self.trajectory.steps, step))
+        return run.observed(step.observation) if step.observation else run
+
+    def observed(self, observation: Observation) -> "Run":
+        step = self.trajectory.steps[-1]
+        for journal in self.journals:
+            journal.observed(self.trajectory.id, step.index, observation)
+        done = step.model_copy(update={"observation": observation})
+        return self._with(steps=(*self.trajectory.steps[:-1], done))
+
+    def ended(self, status: Status, reason: str, workspace: Workspace) -> Trajectory:
+        assert status in TRANSITIONS[self.trajectory.status]
+        last = self.trajectory.steps[-1].observation if self.trajectory.steps else None
+        run = self._with(
+            status=status, reason=reason, seconds=time.monotonic() - self.started, artifacts=workspace.artifacts(),
+            answer=last.text if last and status is Status.FINISHED else "",
+        )
+        for journal in self.journals:
+            journal.ended(run.trajectory)
+        return run.trajectory
+
+    def end(self, limits: Limits) -> tuple[Status, str] | None:
+        """How the run is over, with the reason; None while it is not."""
+        steps = self.trajectory.steps
+        if steps and steps[-1].observation and steps[-1].observation.ends_run:
+            return Status.FINISHED, ""
+        last = steps[-limits.format_errors :]
+        if len(last) == limits.format_errors and all(step.error for step in last):
+            truncated = all((step.error or "").startswith("Truncated") for step in last)
+            return (Status.TRUNCATED if truncated else Status.STUCK), f"{len(last)} answers in a row: {last[-1].error}"
+        last = steps[-limits.repeats :]
+        if len(last) == limits.repeats and last[0].action and all(_same(last[0], step) for step in last):
+            return Status.STUCK, f"{last[0].action.name} was called {len(last)} times with the same result"
+        if len(steps) >= limits.steps:
+            return Status.OUT_OF_STEPS, f"after {len(steps)} steps"
+        if (spent := self.trajectory.usage.completion_tokens) >= limits.tokens:
+            return Status.OUT_OF_TOKENS, f"after {spent} tokens"
+        if (seconds := time.monotonic() - self.started) >= limits.seconds:
+            return Status.OUT_OF_TIME, f"after {seconds:.0f} s"
+        return None
+
+    def _with(self, **changes: Any) -> "Run":
+        return replace(self, trajectory=self.trajectory.model_copy(update=changes))
+
+
+def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundings: RunContext,
+            watcher: Watcher | None = None) -> Trajectory:
+    """Act and observe until the run is over. Whatever ends it, what it made is kept.
+
+    Raises what the caller has to mend (a model that cannot be reached, a store that cannot be written)
+    and KeyboardInterrupt, after the run was ended as `failed` or `cancelled`; both can be resumed.
+    """
+    workspace = surroundings.workspace
+    try:
+        while (end := run.end(limits)) is None:
+            step = policy.act(run.context(tools), watcher.text if watcher else None)
+            run = run.decided(step)
+            if step.action:
+                run = run.observed(tools.call(step.action, surroundings))
+        return run.ended(*end, workspace)
+    except BaseException as error:
+        status = Status.CANCELLED if isinstance(error, KeyboardInterrupt) else Status.FAILED
+        with suppress(AutorlError):
+            run.ended(status, str(error) or type(error).__name__, workspace)
+        raise
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A policy, tools, and a memory of successes. Cheap, immutable, and safe to share between threads.
+
+    model: `provider:model` (see `autorl models list`), or a Model
+    tools: packs by name (`slides`, `slides:all`), tools, or plain functions
+    store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
+    format: react or structured; style: how exemplars are shown, full or compact
+    ask: puts a tool's question to the user; "None" is the answer when it is not set
+    workspaces: folder that gets one folder a run; readable: folders that tools may read
+    """
+
+    model: str | Model = "local"
+    tools: Sequence[Any] = ("slides",)
+    store: ReplayStore | None = None
+    format: str = "react"
+    style: Style = "full"
+    sampling: Sampling = Sampling()
+    limits: Limits = Limits()
+    recall: Recall = Recall()
+    base_url: str | None = None
+    ask: Ask = lambda _: "None"
+    workspaces: Path | None = None
+    readable: Sequence[Path] = ()
+
+    @cached_property
+    def policy(self) -> Policy:
+        model = models.load(self.model, base_url=self.base_url) if isinstance(self.model, str) else self.model
+        return Policy(model, formats.load(self.format, self.style), self.sampling)
+
+    @cached_property
+    def toolset(self) -> Toolset:
+        return Toolset.of(self.tools, content.load_pack)
+
+    def solve(self, task: str | Task, *, verify: Judge | Verifier | None = None,
+              watcher: Watcher | None = None) -> Trajectory:
+        """Recall, act until the run is over, verify, store.
+
+        verify: a function of the Trajectory that returns a bool or a score in 0..1, or a Verifier; the
+            one the task names, or the packs' own, when None. Without any, the run stays unverified.
+        watcher: told of everything as it happens
+        Raises UsageError for a bad task or name, ModelUnavailable, StoreUnavailable.
+        """
+        task = Task.of(task)
+        verifier = choose(task, verify, self.toolset.verifiers)
+        policy = self.policy
+        exemplars = recall(
+            self.store, task, tools=self.toolset, how=self.recall,
+            size=lambda trajectory: policy.model.count(policy.format.exemplar(trajectory)),
+        )
+        trajectory = Trajectory(
+            id=new_run_id(), task=task, recalled=as_recalled(exemplars), provenance=self._provenance()
+        )
+        return self._go_on(trajectory, exemplars, verifier, watcher)
+
+    def resume(self, run: str, *, verify: Judge | Verifier | None = None, watcher: Watcher | None = None) -> Trajectory:
+        """Take a run that was cut off (or ran into a limit) up again at its next step.
+
+        Raises UnknownName for an id that the store does not have, UsageError for a run that finished.
+        """
+        if self.store is None:
+            raise UsageError("an agent without a store has nothing to resume", "Give it one: store=ReplayStore()")
+        trajectory = self.store.reopen(run)
+        verifier = choose(trajectory.task, verify, self.toolset.verifiers)
+        exemplars = shown_before(self.store, trajectory, self.toolset.seeds)
+        return self._go_on(trajectory, exemplars, verifier, watcher)
+
+    def solve_many(self, tasks: Iterable[str | Task], *, concurrency: int = 4,
+                   verify: Judge | Verifier | None = None) -> Iterator[Trajectory]:
+        """Solve many tasks in `concurrency` threads; trajectories come in the order of the tasks."""
+        from autorl.rollout.threads import in_threads
+
+        return in_threads(lambda task: self.solve(task, verify=verify), tasks, concurrency)
+
+    def workspace(self, run: str) -> Workspace:
+        """The folder of a run."""
+        return Workspace((self.workspaces or settings.home() / "runs") / run, self.readable)
+
+    def _go_on(self, trajectory: Trajectory, exemplars: Sequence[Exemplar], verifier: Verifier | None,
+               watcher: Watcher | None) -> Trajectory:
+        workspace = self.workspace(trajectory.id)
+        journals = [journal for journal in (self.store, watcher) if journal is not None]
+        run = Run.start(trajectory, exemplars, journals)
+        if run.trajectory.steps and run.trajectory.steps[-1].observation is None:
+            run = run.observed(Observation(text=INTERRUPTED, ok=False))
+        surroundings = RunContext(workspace, trajectory.task, self.ask)
+        done = rollout(run, self.policy, self.toolset, self.limits, surroundings, watcher)
+        if verifier is None:
+            return done
+        verdict = judge(verifier, done, workspace, exemplars)
+        for journal in journals:
+            journal.judged(done.id, verdict)
+        return done.model_copy(update={"verdict": verdict})
+
+    def _provenance(self) -> Provenance:
+        return Provenance(
+            model=self.policy.model.name, format=self.policy.format.name, prompt_hash=self.policy.format.prompt_hash,
+            tools_hash=self.toolset.hash, seed=self.sampling.seed,
+            settings={
+                "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
+                "constrained": self.sampling.constrained, "style": self.style, "k": self.recall.k,
+                "budget": self.recall.budget, "tools": [tool.name for tool in self.toolset],
+            },
+        )
+
+
+def _same(one: Step, other: Step) -> bool:
+    same_text = one.observation and other.observation and one.observation.text == other.observation.text
+    return one.action == other.action and bool(same_text)

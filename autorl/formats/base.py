@@ -1,0 +1,185 @@
+"""What every format does the same way: the layout of the conversation, and training rows made from it."""
+
+import json
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal, NotRequired, TypedDict
+
+from autorl.errors import FormatError
+from autorl.formats import prompts
+from autorl.registry import signature
+from autorl.types import Action, Context, Exemplar, ToolSpec, Trajectory
+
+ELIDED = "[an earlier observation, left out to save space]"
+INPUT_CAP = 65_536
+"""Characters of a completion that a parser looks at; anything longer is a format error."""
+
+Style = Literal["full", "compact"]
+
+
+class Message(TypedDict):
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Row(TypedDict):
+    """One training example in TRL's conversational form."""
+
+    messages: list[Message]
+    tools: NotRequired[list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """The first complete action of a completion; `cut` counts the characters after it."""
+
+    thought: str
+    action: Action
+    cut: int
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """What a completion must look like, in the two forms that backends take."""
+
+    grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
+
+
+class Format(ABC):
+    """One way to write a step. A format holds no state; `style` is how exemplars are shown."""
+
+    name: str
+    form: str
+    """The shape of an answer, as a correction repeats it."""
+    stop: tuple[str, ...] = ()
+
+    def __init__(self, style: Style = "full") -> None:
+        self.style = style
+
+    @abstractmethod
+    def write(self, thought: str, action: Action) -> str:
+        """A step as the policy should have written it; `parse` reads it back unchanged."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Parsed:
+        """The first complete action in `text`. Linear in its length. Raises FormatError."""
+
+    @abstractmethod
+    def constrain(self, tools: tuple[ToolSpec, ...]) -> Constraint:
+        """A grammar or schema under which every completion parses."""
+
+    def render(self, context: Context) -> list[Message]:
+        """The context as messages, laid out so that what changes least stands first."""
+        messages: list[Message] = [
+            {"role": "system", "content": self._system(context.tools)},
+            {"role": "user", "content": self._opening(context)},
+        ]
+        for index, step in enumerate(context.steps):
+            said = self.write(step.thought, step.action) if step.action else step.raw[:2000]
+            messages.append({"role": "assistant", "content": said})
+            seen = ELIDED if index < context.elided else step.observation.text if step.observation else ""
+            messages.append({"role": "user", "content": f"Observation: {seen}"})
+        return messages
+
+    def exemplar(self, trajectory: Trajectory) -> str:
+        """A past success as text: every step with its observation, or (compact) the actions alone."""
+        lines = [f"Task: {trajectory.task.text}"]
+        for step in trajectory.steps:
+            if step.action is None or step.observation is None or not step.observation.ok:
+                continue
+            if self.style == "compact":
+                lines.append(f"{step.action.name} {to_json(step.action.arguments)}")
+            else:
+                lines += [self.write(step.thought, step.action), f"Observation: {step.observation.text}"]
+        return "\n".join(lines)
+
+    def to_training_row(self, context: Context) -> Row:
+        """The finished `context` as it would have been asked, with the policy's answers in their places.
+
+        Only the assistant's messages are to carry loss. Messages up to any answer are, to the token,
+        what `render` gives for the context before it.
+        """
+        messages = self.render(context)
+        while messages and messages[-1]["role"] != "assistant":
+            messages.pop()
+        return {"messages": messages}
+
+    def correction(self, problem: str) -> str:
+        """What to tell a policy whose answer could not be read."""
+        return prompts.render("correction", problem=problem, form=self.form)
+
+    @property
+    def prompt_hash(self) -> str:
+        return prompts.text_hash(self.name, "task", "correction")
+
+    def _system(self, tools: tuple[ToolSpec, ...]) -> str:
+        return _system(self.name, tuple(spec.model_dump_json() for spec in tools))
+
+    def _opening(self, context: Context) -> str:
+        exemplars = [self._shown(exemplar) for exemplar in context.exemplars]
+        return prompts.render("task", exemplars=exemplars, task=context.task.text)
+
+    def _shown(self, exemplar: Exemplar) -> str:
+        return self.exemplar(exemplar.trajectory)
+
+
+@lru_cache(maxsize=32)
+def _system(name: str, specs: tuple[str, ...]) -> str:
+    tools = [ToolSpec.model_validate_json(spec) for spec in specs]
+    described = [{"signature": signature(t), "description": t.description, "hints": _hints(t)} for t in tools]
+    ends = " or ".join(tool.name for tool in tools if tool.ends_run)
+    return prompts.render(name, tools=described, ends=ends)
+
+
+def _hints(spec: ToolSpec) -> list[tuple[str, str]]:
+    properties = spec.parameters.get("properties", {})
+    return [(name, schema["description"]) for name, schema in properties.items() if "description" in schema]
+
+
+def to_json(value: Any) -> str:
+    """The one way in which arguments are written, so that what was asked and what is trained agree."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def read_json_object(text: str, start: int) -> tuple[dict[str, Any], int]:
+    """The JSON object that begins at `start`, give or take white space and a code fence, and where it ends.
+
+    Raises FormatError if there is none, it is not complete, or it is nested beyond reason.
+    """
+    begin = text.find("{", start)
+    before = text[start : begin if begin >= 0 else start + 60]
+    if begin < 0 or before.strip(" \t\r\n`*_").lower() not in ("", "json"):
+        raise FormatError(f"expected a JSON object, found '{before.strip()[:60]}'")
+    try:
+        value, end = _DECODER.raw_decode(text, begin)
+    except json.JSONDecodeError as error:
+        line = text[max(begin, error.pos - 20) : error.pos + 20].replace("\n", " ")
+        raise FormatError(f"the JSON object is not valid ({error.msg}, near '{line}')") from error
+    except (RecursionError, ValueError) as error:
+        raise FormatError(f"the JSON object cannot be read ({error})") from error
+    return _clean(value), end
+
+
+def clean_text(text: str) -> str:
+    """Text that every database and file takes: no NUL, no lone surrogate."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(key): _clean(item) for key, item in value.items()}
+    return value
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse)
+

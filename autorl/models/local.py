@@ -1,0 +1,198 @@
+"""llama.cpp inside this process (xllamacpp): the embedded model, or any GGUF file."""
+
+import json
+import os
+import threading
+import time
+import urllib.request
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from autorl.errors import ContextOverflow, MissingExtra, ModelUnavailable, UsageError
+from autorl.models import weights
+from autorl.models.base import Capabilities, Completion, OnText, Request
+from autorl.types import Usage
+
+CONTEXT = 8192
+"""Tokens of one run's context, as SmolLM2 was trained for; a model made for less gets less."""
+
+_REPETITION = {
+    # A small model repeats itself without these. DRY (Weidmann 2023) makes a token less likely the longer
+    # the text it would repeat. A line break ends a sequence, so that the labels of a format may recur.
+    "dry_multiplier": 0.8,
+    "dry_allowed_length": 3,
+    "dry_penalty_last_n": 1024,
+    "dry_sequence_breakers": ["\n", "\"", ":"],
+    "repeat_penalty": 1.05,
+    "repeat_last_n": 256,
+}
+
+
+class Local:
+    """One GGUF file, loaded when it is first asked; every thread of the process shares it.
+
+    name: `local`, `local:PATH.gguf` or `local:hf:REPO/FILE`
+    threads: of the processor, None for all; slots: completions at a time, each with its own context
+    """
+
+    capabilities = Capabilities(grammar=True, json_schema=True)
+
+    def __init__(self, name: str = "local", *, threads: int | None = None, slots: int = 2) -> None:
+        self.name = name
+        self._threads = threads or os.cpu_count() or 1
+        self._slots = slots
+        self._loading = threading.Lock()
+        self._loaded: Any = None
+        self._context = CONTEXT
+        self._tokens = lru_cache(maxsize=4096)(self._count)
+
+    @classmethod
+    def shared(cls, name: str, *, threads: int | None = None) -> "Local":
+        """The one instance of `name` in this process: weights are loaded once."""
+        return _shared(name, threads)
+
+    @property
+    def context_tokens(self) -> int:
+        return self._context
+
+    @property
+    def path(self) -> Path:
+        """The GGUF file; fetched first if it is the embedded one or one from the hub."""
+        rest = self.name.partition(":")[2]
+        if not rest:
+            return weights.embedded()
+        if rest.startswith("hf:"):
+            return _from_hub(rest[3:])
+        path = Path(rest).expanduser()
+        if not path.is_file():
+            raise UsageError(f"there is no model file '{path}'", "Write local:PATH.gguf, or local for the embedded one")
+        return path
+
+    def complete(self, request: Request) -> Completion:
+        server = self._server()
+        body: dict[str, Any] = {
+            "messages": list(request.messages), "max_tokens": request.max_tokens, "stop": list(request.stop),
+            "temperature": request.temperature, "cache_prompt": True, **_REPETITION,
+        }
+        if request.seed is not None:
+            body["seed"] = request.seed % 2**32
+        if request.grammar:
+            body["grammar"] = request.grammar
+        elif request.json_schema:
+            body["json_schema"] = request.json_schema
+        started = time.monotonic()
+        reply = _streamed(server, body, request.on_text)
+        if "error" in reply:
+            raise _failure(self.name, reply["error"])
+        usage, timings = reply.get("usage", {}), reply.get("timings", {})
+        return Completion(
+            text=reply["text"],
+            finish_reason=reply.get("finish_reason"),
+            usage=Usage(
+                prompt_tokens=usage.get("prompt_tokens", 0),
+                completion_tokens=usage.get("completion_tokens", 0),
+                cached_tokens=timings.get("cache_n", 0),
+            ),
+            seconds=time.monotonic() - started,
+            tokens_per_second=timings.get("predicted_per_second", 0.0),
+        )
+
+    def count(self, text: str) -> int:
+        return self._tokens(text)
+
+    def _count(self, text: str) -> int:
+        request = urllib.request.Request(
+            f"{self._server().listening_address}/tokenize", json.dumps({"content": text}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            return len(json.load(reply)["tokens"])
+
+    def _server(self) -> Any:
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
+
+    def _load(self) -> Any:
+        path = self.path
+        import xllamacpp
+
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_parallel = self._slots
+        params.n_ctx = self._context * self._slots
+        params.cpuparams.n_threads = self._threads
+        params.verbosity = -1
+        params.ui = False
+        try:
+            return xllamacpp.Server(params)
+        except Exception as error:
+            raise ModelUnavailable(f"llama.cpp cannot load {path}: {error}", "Is it a whole GGUF file?") from error
+
+
+def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict[str, Any]:
+    """The last words of a streamed reply, with its whole text.
+
+    llama.cpp runs in a thread of its own: control-C reaches this one at once, and the other stops at its
+    next token. (An interrupt that falls into the callback of the binding itself would be lost.)
+    """
+    pieces: list[str] = []
+    last: dict[str, Any] = {}
+    failed: list[BaseException] = []
+    cancelled = threading.Event()
+
+    def receive(chunk: dict[str, Any]) -> bool:
+        last.update({key: chunk[key] for key in ("usage", "timings", "error") if chunk.get(key)})
+        for choice in chunk.get("choices") or ():
+            last["finish_reason"] = choice.get("finish_reason")
+            text = (choice.get("delta") or {}).get("content")
+            if text:
+                pieces.append(text)
+                if on_text:
+                    on_text(text)
+        return cancelled.is_set()
+
+    def generate() -> None:
+        try:
+            server.handle_chat_completions({**body, "stream": True, "stream_options": {"include_usage": True}}, receive)
+        except Exception as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=generate, name="llama.cpp", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        cancelled.set()
+        raise
+    if failed:
+        raise ModelUnavailable(f"llama.cpp failed: {failed[0]}") from failed[0]
+    return {**last, "text": "".join(pieces)}
+
+
+def _failure(name: str, error: dict[str, Any]) -> Exception:
+    if error.get("type") == "exceed_context_size_error":
+        return ContextOverflow(f"the prompt has {error.get('n_prompt_tokens')} tokens, the context of '{name}' "
+                               f"{error.get('n_ctx')}")
+    return ModelUnavailable(f"llama.cpp refused the request: {error.get('message', error)}")
+
+
+def _from_hub(name: str) -> Path:
+    repo, _, file = name.rpartition("/")
+    if repo.count("/") != 1 or not file.endswith(".gguf"):
+        raise UsageError(f"'local:hf:{name}' is not local:hf:OWNER/REPO/FILE.gguf")
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise MissingExtra("models from the hub need huggingface_hub", "pip install 'autorl-agent[hub]'") from error
+    try:
+        return Path(hf_hub_download(repo, file))
+    except Exception as error:
+        raise ModelUnavailable(f"the hub did not give {repo}/{file}: {error}", "Are you online?") from error
+
+
+@cache
+def _shared(name: str, threads: int | None) -> Local:
+    return Local(name, threads=threads)

@@ -1,0 +1,128 @@
+"""A model and a format as one thing that acts: render, complete, parse."""
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from autorl import formats
+from autorl.errors import ContextOverflow, PolicyError, Truncated
+from autorl.formats.base import Constraint, Format, Message
+from autorl.models.base import Completion, Model, OnText, Request
+from autorl.types import Context, Observation, Step, ToolSpec
+
+MESSAGE_TOKENS = 6
+"""What a chat template adds to a message, from above."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How completions are drawn.
+
+    temperature: 0 for greedy; max_tokens: of one completion; seed: None for a different run each time
+    constrained: whether a grammar or schema is used where the backend takes one
+    """
+
+    temperature: float = 0.7
+    max_tokens: int = 512
+    seed: int | None = None
+    constrained: bool = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What chooses the actions (pi of the method)."""
+
+    model: Model
+    format: Format
+    sampling: Sampling = Sampling()
+
+    def act(self, context: Context, on_text: OnText | None = None) -> Step:
+        """The next step for `context`, without its observation.
+
+        A completion that holds no action gives a step with `error`, and as its observation the
+        correction that the policy is to be told. Raises ModelUnavailable, and ContextOverflow when
+        nothing is left to leave out.
+        """
+        before = context.steps[-1] if context.steps else None
+        left_out = before.dropped if before else ()
+        shown = tuple(e for e in context.exemplars if e.trajectory.id not in left_out)
+        context = replace(context, exemplars=shown, elided=before.elided if before else 0)
+        room = self._room()
+        while True:
+            context, messages, size = self._fit(context, room)
+            try:
+                completion = self.model.complete(self._request(context, messages, on_text))
+                break
+            except ContextOverflow:
+                if size == 0:
+                    size = sum(self.model.count(message["content"]) for message in messages)
+                room = int(0.8 * size)  # the server counts differently than we do
+        dropped = left_out + tuple(e.trajectory.id for e in shown[: len(shown) - len(context.exemplars)])
+        step = Step(
+            index=len(context.steps), raw=completion.text, finish_reason=completion.finish_reason,
+            dropped=dropped, elided=context.elided, usage=completion.usage, seconds=completion.seconds,
+            tokens_per_second=completion.tokens_per_second, policy=self.model.name,
+        )
+        try:
+            return step.model_copy(update=self._read(completion))
+        except PolicyError as error:
+            correction = Observation(text=self.format.correction(str(error)), ok=False)
+            return step.model_copy(update={"error": f"{type(error).__name__}: {error}", "observation": correction})
+
+    def _read(self, completion: Completion) -> dict[str, object]:
+        if completion.finish_reason is None:
+            raise Truncated("the answer was cut off on its way")
+        try:
+            parsed = self.format.parse(completion.text)
+        except PolicyError as error:
+            if completion.finish_reason == "length":
+                raise Truncated(f"the answer was cut at {self.sampling.max_tokens} tokens; be shorter") from error
+            raise
+        return {"thought": parsed.thought, "action": parsed.action, "cut": parsed.cut}
+
+    def _request(self, context: Context, messages: list[Message], on_text: OnText | None) -> Request:
+        constraint = Constraint()
+        takes = self.model.capabilities
+        if self.sampling.constrained and (takes.grammar or takes.json_schema):
+            constraint = _constraint(self.format.name, tuple(tool.model_dump_json() for tool in context.tools))
+        seed = self.sampling.seed
+        return Request(
+            messages=messages,  # type: ignore[arg-type]  # a Message is a mapping of text to text
+            stop=self.format.stop,
+            max_tokens=self.sampling.max_tokens,
+            temperature=self.sampling.temperature,
+            seed=None if seed is None else seed + len(context.steps),
+            grammar=constraint.grammar if takes.grammar else None,
+            json_schema=constraint.json_schema if takes.json_schema and not takes.grammar else None,
+            on_text=on_text,
+        )
+
+    def _room(self) -> int | None:
+        """Tokens that a prompt may have."""
+        whole = self.model.context_tokens
+        return None if whole is None else whole - self.sampling.max_tokens
+
+    def _fit(self, context: Context, room: int | None) -> tuple[Context, list[Message], int]:
+        """`context` without what does not fit: exemplars first, then the oldest observations."""
+        target = room
+        while True:
+            messages = self.format.render(context)
+            size = 0 if room is None else sum(self.model.count(m["content"]) + MESSAGE_TOKENS for m in messages)
+            if target is None or size <= target:
+                return context, messages, size
+            if context.exemplars:
+                context = replace(context, exemplars=context.exemplars[1:])
+            elif context.elided < len(context.steps) - 1:
+                # Elide more than is needed now: what stays keeps its place in the prompt cache for a while.
+                target = int(0.8 * (room or 0))
+                context = replace(context, elided=context.elided + 1)
+            elif size <= (room or 0):
+                return context, messages, size
+            else:
+                raise ContextOverflow(
+                    f"the task and its last step take {size} tokens and the context of '{self.model.name}' holds "
+                    f"{room} beside an answer", "Shorten the task, use fewer tools, or a model with a longer context")
+
+
+@lru_cache(maxsize=64)
+def _constraint(name: str, specs: tuple[str, ...]) -> Constraint:
+    return formats.load(name).constrain(tuple(ToolSpec.model_validate_json(spec) for spec in specs))

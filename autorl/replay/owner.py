@@ -1,0 +1,43 @@
+"""Which process runs a run, and whether it still lives."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+
+def this() -> str:
+    """This process, as `host:pid:start`, told apart from a later one with the same number."""
+    return _of(os.getpid())
+
+
+def alive(owner: str) -> bool:
+    """Whether that process lives; one on another machine is taken to."""
+    host, _, rest = owner.partition(":")
+    if host != _host() or not rest:
+        return bool(host)
+    pid = int(rest.partition(":")[0])
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return _of(pid) == owner
+
+
+def _of(pid: int) -> str:
+    return f"{_host()}:{pid}:{_start(pid)}"
+
+
+def _start(pid: int) -> str:
+    """When a process started, in ticks since the machine did (Linux); empty elsewhere."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+@cache
+def _host() -> str:
+    return socket.gethostname().replace(":", "-")

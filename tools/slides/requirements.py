@@ -1,0 +1,95 @@
+"""What a task asks of a deck, read from its words: how many slides, and about what."""
+
+import re
+from dataclasses import dataclass
+
+from autorl.errors import UsageError
+from autorl.types import Task
+
+from .wording import content_words
+
+_NUMBERS = {
+    word: number
+    for number, word in enumerate(
+        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+        "eighteen nineteen twenty".split(), start=1)
+} | {"single": 1, "dozen": 12}
+_MOST = 50
+_N = rf"(?P<{{}}>[0-9]{{{{1,3}}}}|{'|'.join(_NUMBERS)})"
+# Up to two words may stand between the number and "slides", but none that gives the number to something else:
+# "five short slides", never "three bullets on each slide".
+_BETWEEN = r"(?:(?!(?:of|per|on|in|a|an|each|for|to|every|and|or|the|at|with|by)\b)[^\W\d_]+,?[\s-]+){0,2}?"
+_COUNT = re.compile(
+    rf"(?<![\w.]){_N.format('first')}(?:\s*(?:-|–|to|or)\s*{_N.format('last')})?[\s-]+(?P<kind>{_BETWEEN})slides?\b",
+    re.IGNORECASE)
+_TITLE_APART = re.compile(
+    r"\b(?:plus|besides|excluding|without counting|not counting|not including|in addition to|and)\s+"
+    r"(?:(?:a|the|its|one)\s+)?(?:title|cover)(?:[\s-]+(?:slide|page))?\b", re.IGNORECASE)
+_AT_LEAST = re.compile(r"\b(?:at least|no fewer than|not less than|minimum of)\s*$", re.IGNORECASE)
+_AT_MOST = re.compile(r"\b(?:at most|no more than|not more than|up to|maximum of)\s*$", re.IGNORECASE)
+
+# Words of a request for a deck that are not its topic.
+_ASKING = frozenset(
+    """add build bullet bullets chart charts create deck decks design draft explain explaining explains generate give
+    good help include including includes introduce introducing keynote make notes pitch points powerpoint ppt pptx
+    prepare present presentation produce put quick short show showing shows simple slide slides slideshow speaker
+    summarise summarising summarize summarizing table talk title walk walking write written brief clear cover covering
+    covers monday tuesday wednesday thursday friday saturday sunday tomorrow today compact concise minute minutes
+    meeting session""".split()
+) | _NUMBERS.keys()
+
+
+@dataclass(frozen=True)
+class SlideCount:
+    """How many slides a task asks for, its title slide among them: from `least` to `most`."""
+
+    least: int
+    most: int
+
+    def __str__(self) -> str:
+        if self.most >= _MOST:
+            return f"at least {self.least}"
+        return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
+
+    def __contains__(self, slides: int) -> bool:
+        return self.least <= slides <= self.most
+
+
+def slides_asked(task: Task) -> SlideCount | None:
+    """How many slides `task` asks for, or None when it does not say.
+
+    `task.requirements["slides"]` goes before the text. Raises UsageError if that is no count of 1..50.
+    """
+    required = task.requirements.get("slides")
+    if required is not None:
+        if not isinstance(required, int) or isinstance(required, bool) or not 1 <= required <= _MOST:
+            raise UsageError(f"the task '{task.id}' requires {required!r} slides", f"Give a number from 1 to {_MOST}")
+        return SlideCount(required, required)
+    for match in _COUNT.finditer(task.text):
+        first = _number(match["first"])
+        last = _number(match["last"]) if match["last"] else first
+        if not 1 <= first <= last <= _MOST:
+            continue  # a year, or the other way round
+        before = task.text[: match.start()]
+        if _AT_LEAST.search(before):
+            return SlideCount(first, _MOST)
+        if _AT_MOST.search(before):
+            return SlideCount(min(2, first), first)
+        # "five content slides" and "five slides plus a title" leave the title slide out of the count.
+        apart = "content" in match["kind"].lower() or _TITLE_APART.match(task.text, match.end() + 1)
+        return SlideCount(first + bool(apart), last + bool(apart))
+    return None
+
+
+def topic_words(task: Task) -> list[str]:
+    """The words of `task` that a deck about it should hold, without those that only ask for a deck."""
+    return content_words(task.text, beside=_ASKING)
+
+
+def asks_for_a_deck(text: str) -> bool:
+    """Whether `text` speaks of the deck to be made rather than of a topic."""
+    return bool(re.search(r"\b(?:slides?|decks?|presentations?|powerpoint|pptx?)\b", text, re.IGNORECASE))
+
+
+def _number(text: str) -> int:
+    return _NUMBERS.get(text.lower()) or int(text)

@@ -1,0 +1,176 @@
+"""The tools of the core group: few, with short descriptions and tight limits, so that a small model can use them."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from autorl.errors import ToolError
+from autorl.registry import RunContext, tool
+from autorl.types import Trajectory
+
+from . import drawing
+from .checker import report
+from .deck import Deck, changing, require, starting
+from .requirements import slides_asked
+from .wording import clean, key, without_bullet
+
+Title = Annotated[str, Field(min_length=1, max_length=60)]
+Bullet = Annotated[str, Field(min_length=1, max_length=90)]
+Cell = Annotated[str, Field(min_length=1, max_length=40)]
+Label = Annotated[str, Field(min_length=1, max_length=24)]
+Value = Annotated[float, Field(allow_inf_nan=False)]
+
+
+@tool
+def start_deck(
+    title: Title, context: RunContext, subtitle: Annotated[str, Field(max_length=80)] = ""
+) -> str:
+    """Start the deck with its title slide.
+
+    title: the topic
+    subtitle: one line below it
+    """
+    heading = _filled("the title", title)
+    with starting(context.workspace, heading) as deck:
+        drawing.add_opening(deck.presentation, heading, clean(subtitle))
+        deck.presentation.core_properties.title = heading
+    return f"Deck '{deck.name}' started. {_progress(deck, context)}"
+
+
+@tool
+def add_slide(
+    title: Title,
+    bullets: Annotated[list[Bullet], Field(min_length=2, max_length=5)],
+    context: RunContext,
+    notes: Annotated[str, Field(max_length=200)] = "",
+) -> str:
+    """Add a slide with bullets.
+
+    title: says what the slide is about
+    bullets: one short point each
+    notes: what the speaker says
+    """
+    points = [_filled(f"bullet {n}", without_bullet(clean(text))) for n, text in enumerate(bullets, start=1)]
+    with changing(context.workspace) as deck:
+        heading = _new_title(deck, title, context)
+        _refuse_repeats(deck, points)
+        drawing.add_bullets(deck.presentation, heading, points, clean(notes))
+    return _added(deck, heading, context)
+
+
+@tool
+def add_table(
+    title: Title,
+    columns: Annotated[list[Cell], Field(min_length=2, max_length=4)],
+    rows: Annotated[list[Annotated[list[Cell], Field(min_length=2, max_length=4)]], Field(min_length=1, max_length=5)],
+    context: RunContext,
+) -> str:
+    """Add a slide with a table.
+
+    title: says what the table shows
+    columns: the headings
+    rows: one list of cells a row
+    """
+    headings = [_filled(f"column {n}", text) for n, text in enumerate(columns, start=1)]
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(headings):
+            raise ToolError(f"row {number} has {len(row)} cells, but there are {len(headings)} columns",
+                            "Give one cell a column")
+        lines.append([_filled(f"row {number}, cell {n}", text) for n, text in enumerate(row, start=1)])
+    with changing(context.workspace) as deck:
+        heading = _new_title(deck, title, context)
+        drawing.add_table(deck.presentation, heading, headings, lines)
+    return _added(deck, heading, context)
+
+
+@tool
+def add_chart(
+    title: Title,
+    kind: Literal["bar", "column", "line", "pie"],
+    labels: Annotated[list[Label], Field(min_length=2, max_length=6)],
+    values: Annotated[list[Value], Field(min_length=2, max_length=6)],
+    context: RunContext,
+) -> str:
+    """Add a slide with a chart.
+
+    title: says what is measured, and its unit
+    kind: pie only for parts of a whole
+    labels: names of the values
+    values: one number a label
+    """
+    if len(labels) != len(values):
+        raise ToolError(f"there are {len(labels)} labels but {len(values)} values", "Give one value a label")
+    if kind == "pie" and (min(values) < 0 or sum(values) <= 0):
+        raise ToolError(f"a pie cannot show {min(values):g}", "Give values above 0, or use kind 'column'")
+    # The workbook inside a chart would take a label with a leading '=' for a formula.
+    names = [_filled(f"label {n}", clean(text).lstrip("={ ")) for n, text in enumerate(labels, start=1)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ToolError(f"the label '{twice}' stands twice", "Give every value a label of its own")
+    with changing(context.workspace) as deck:
+        heading = _new_title(deck, title, context)
+        drawing.add_chart(deck.presentation, heading, kind, names, values)
+    return _added(deck, heading, context)
+
+
+@tool
+def check_deck(context: RunContext) -> str:
+    """List what is still wrong with the deck."""
+    deck = require(context.workspace)
+    trajectory = Trajectory(id="check", task=context.task)
+    problems = [check for check in report(context.task, trajectory, context.workspace) if not check.passed]
+    if not problems:
+        return f"No problems found. {_progress(deck, context)} Call save_deck to finish."
+    lines = [f"{number}. {check.found}. {check.remedy}." for number, check in enumerate(problems, start=1)]
+    return "\n".join((f"{_progress(deck, context)} To mend:", *lines))
+
+
+@tool(ends_run=True)
+def save_deck(context: RunContext) -> str:
+    """Save the deck and finish, when all slides are there."""
+    with changing(context.workspace) as deck:
+        if len(deck) < 2:
+            raise ToolError("the deck has a title slide only", "Call add_slide first")
+    return f"Saved '{deck.name}'. {_progress(deck, context)}"
+
+
+def _filled(what: str, text: str) -> str:
+    """`text` cleaned. Raises ToolError when nothing that can be read is left of it."""
+    text = clean(text)
+    if not any(char.isprintable() and not char.isspace() for char in text):
+        raise ToolError(f"{what} is empty", "Write some words")
+    return text
+
+
+def _new_title(deck: Deck, title: str, context: RunContext) -> str:
+    """The cleaned title. Refuses what this group of tools could not take back: a slide cannot be removed."""
+    asked = slides_asked(context.task)
+    if asked is not None and len(deck) >= asked.most:
+        raise ToolError(f"the deck has all {asked.most} slides that the task asks for", "Call save_deck to finish")
+    heading = _filled("the title", title)
+    for number, slide in enumerate(deck.presentation.slides, start=1):
+        if key(drawing.title_of(slide)) == key(heading):
+            raise ToolError(f"slide {number} has the title '{heading}' already", "Give this slide another title")
+    return heading
+
+
+def _refuse_repeats(deck: Deck, points: Sequence[str]) -> None:
+    seen = {key(p.text): number for number, slide in enumerate(deck.presentation.slides, start=1)
+            for shape in slide.placeholders if shape.has_text_frame for p in shape.text_frame.paragraphs}
+    here = len(deck) + 1
+    for point in points:
+        place = seen.setdefault(key(point), here)
+        if place != here or sum(key(point) == key(other) for other in points) > 1:
+            where = f"on slide {place} already" if place != here else "twice in this slide"
+            raise ToolError(f"the bullet '{point}' stands {where}", "Say something new")
+
+
+def _added(deck: Deck, title: str, context: RunContext) -> str:
+    return f"Slide {len(deck)} '{title}' added. {_progress(deck, context)}"
+
+
+def _progress(deck: Deck, context: RunContext) -> str:
+    asked = slides_asked(context.task)
+    return f"Slides: {len(deck)}." if asked is None else f"Slides: {len(deck)} of {asked}."
