@@ -1,9 +1,8 @@
 """The loop, and the agent that runs it. An agent holds no run state; a run is a value."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,25 +10,14 @@ from typing import Any
 from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
 from autorl.formats.base import Style
-from autorl.journal import Journal, Watcher
+from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.policy import Policy, Sampling
 from autorl.registry import Ask, RunContext, Toolset
 from autorl.replay.recall import Recall, as_recalled, recall, shown_before
 from autorl.replay.store import ReplayStore
-from autorl.types import (
-    TRANSITIONS,
-    Context,
-    Exemplar,
-    Limits,
-    Observation,
-    Provenance,
-    Status,
-    Step,
-    Task,
-    Trajectory,
-    new_run_id,
-)
+from autorl.run import Run
+from autorl.types import Exemplar, Limits, Observation, Provenance, Status, Task, Trajectory, new_run_id
 from autorl.verify.checks import Judge, Verifier, choose, judge
 from autorl.workspace import Workspace
 
@@ -37,73 +25,6 @@ INTERRUPTED = (
     "The run was interrupted before the result of this action was recorded. It may or may not have been carried "
     "out: look before you repeat it."
 )
-
-
-@dataclass(frozen=True)
-class Run:
-    """A trajectory in the making. Every change is a new value, and is written down before it is returned."""
-
-    trajectory: Trajectory
-    exemplars: tuple[Exemplar, ...]
-    journals: tuple[Journal, ...]
-    started: float
-
-    @classmethod
-    def start(cls, trajectory: Trajectory, exemplars: Sequence[Exemplar], journals: Sequence[Journal]) -> "Run":
-        run = cls(trajectory, tuple(exemplars), tuple(journals), time.monotonic() - trajectory.seconds)
-        for journal in run.journals:
-            journal.began(trajectory)
-        return run
-
-    def context(self, tools: Toolset) -> Context:
-        return Context(self.trajectory.task, tools.specs, self.exemplars, self.trajectory.steps)
-
-    def decided(self, step: Step) -> "Run":
-        for journal in self.journals:
-            journal.decided(self.trajectory.id, step)
-        run = self._with(steps=(*self.trajectory.steps, step))
-        return run.observed(step.observation) if step.observation else run
-
-    def observed(self, observation: Observation) -> "Run":
-        step = self.trajectory.steps[-1]
-        for journal in self.journals:
-            journal.observed(self.trajectory.id, step.index, observation)
-        done = step.model_copy(update={"observation": observation})
-        return self._with(steps=(*self.trajectory.steps[:-1], done))
-
-    def ended(self, status: Status, reason: str, workspace: Workspace) -> Trajectory:
-        assert status in TRANSITIONS[self.trajectory.status]
-        last = self.trajectory.steps[-1].observation if self.trajectory.steps else None
-        run = self._with(
-            status=status, reason=reason, seconds=time.monotonic() - self.started, artifacts=workspace.artifacts(),
-            answer=last.text if last and status is Status.FINISHED else "",
-        )
-        for journal in self.journals:
-            journal.ended(run.trajectory)
-        return run.trajectory
-
-    def end(self, limits: Limits) -> tuple[Status, str] | None:
-        """How the run is over, with the reason; None while it is not."""
-        steps = self.trajectory.steps
-        if steps and steps[-1].observation and steps[-1].observation.ends_run:
-            return Status.FINISHED, ""
-        last = steps[-limits.format_errors :]
-        if len(last) == limits.format_errors and all(step.error for step in last):
-            truncated = all((step.error or "").startswith("Truncated") for step in last)
-            return (Status.TRUNCATED if truncated else Status.STUCK), f"{len(last)} answers in a row: {last[-1].error}"
-        last = steps[-limits.repeats :]
-        if len(last) == limits.repeats and last[0].action and all(_same(last[0], step) for step in last):
-            return Status.STUCK, f"{last[0].action.name} was called {len(last)} times with the same result"
-        if len(steps) >= limits.steps:
-            return Status.OUT_OF_STEPS, f"after {len(steps)} steps"
-        if (spent := self.trajectory.usage.completion_tokens) >= limits.tokens:
-            return Status.OUT_OF_TOKENS, f"after {spent} tokens"
-        if (seconds := time.monotonic() - self.started) >= limits.seconds:
-            return Status.OUT_OF_TIME, f"after {seconds:.0f} s"
-        return None
-
-    def _with(self, **changes: Any) -> "Run":
-        return replace(self, trajectory=self.trajectory.model_copy(update=changes))
 
 
 def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundings: RunContext,
@@ -152,6 +73,16 @@ class Agent:
     ask: Ask = lambda _: "None"
     workspaces: Path | None = None
     readable: Sequence[Path] = ()
+
+    @classmethod
+    def of(cls, chosen: settings.Settings, *, store: ReplayStore | None, ask: Ask = lambda _: "None") -> "Agent":
+        """The agent that these settings describe."""
+        return cls(
+            model=chosen.model, tools=chosen.tools, store=store, format=chosen.format, style=chosen.style,
+            sampling=Sampling(chosen.temperature, chosen.max_tokens, chosen.seed, chosen.constrained),
+            limits=Limits(steps=chosen.max_steps, seconds=chosen.max_seconds),
+            recall=Recall(chosen.k, chosen.budget), base_url=chosen.base_url, ask=ask, readable=chosen.readable,
+        )
 
     @cached_property
     def policy(self) -> Policy:
@@ -232,8 +163,3 @@ class Agent:
                 "budget": self.recall.budget, "tools": [tool.name for tool in self.toolset],
             },
         )
-
-
-def _same(one: Step, other: Step) -> bool:
-    same_text = one.observation and other.observation and one.observation.text == other.observation.text
-    return one.action == other.action and bool(same_text)

@@ -68,7 +68,7 @@ def load_pack(name: str) -> Pack:
     except UsageError:
         raise
     except ImportError as error:
-        raise UsageError(f"the pack '{name}' needs the module '{error.name}'", f"Install it: pip install {error.name}") \
-            from error
+        remedy = f"Install it: pip install {error.name}"
+        raise UsageError(f"the pack '{name}' needs the module '{error.name}'", remedy) from error
     except Exception as error:
         raise UsageError(f"the pack '{name}' does not import: {type(error).__name__}: {error}") from error

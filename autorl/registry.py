@@ -17,7 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaViolation
 from jsonschema.exceptions import best_match
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model
 
 from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
 from autorl.types import FINISH, Action, Observation, Task, ToolSpec
@@ -158,7 +158,7 @@ def tool(
 
     def wrap(function: Callable[..., Any]) -> Tool:
         made = Tool(function, timeout, untrusted, ends_run)
-        made._signature  # a bad hint is the author's to see, at once
+        _ = made._signature  # a bad hint is the author's to see, at once
         return made
 
     return wrap if function is None else wrap(function)

@@ -73,7 +73,8 @@ class Workspace:
                 continue
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            found.append(Artifact(path=path.relative_to(self.root).as_posix(), sha256=digest, bytes=path.stat().st_size))
+            name = path.relative_to(self.root).as_posix()
+            found.append(Artifact(path=name, sha256=digest, bytes=path.stat().st_size))
         return tuple(found)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired, TypedDict
 from autorl.errors import FormatError
 from autorl.formats import prompts
 from autorl.registry import signature
-from autorl.types import Action, Context, Exemplar, ToolSpec, Trajectory
+from autorl.types import Action, Context, ToolSpec, Trajectory
 
 ELIDED = "[an earlier observation, left out to save space]"
 INPUT_CAP = 65_536
@@ -118,11 +118,13 @@ class Format(ABC):
         return _system(self.name, tuple(spec.model_dump_json() for spec in tools))
 
     def _opening(self, context: Context) -> str:
-        exemplars = [self._shown(exemplar) for exemplar in context.exemplars]
-        return prompts.render("task", exemplars=exemplars, task=context.task.text)
+        return _opening(context.task.text, tuple(self.exemplar(e.trajectory) for e in context.exemplars))
 
-    def _shown(self, exemplar: Exemplar) -> str:
-        return self.exemplar(exemplar.trajectory)
+
+# Both are asked for at every step of a run and change at none.
+@lru_cache(maxsize=256)
+def _opening(task: str, exemplars: tuple[str, ...]) -> str:
+    return prompts.render("task", exemplars=exemplars, task=task)
 
 
 @lru_cache(maxsize=32)

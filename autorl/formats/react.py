@@ -59,7 +59,7 @@ class React(Format):
         calls = [
             f"{literal(tool.name + chr(10) + 'Action Input: ')} {grammar.value(tool.parameters)}" for tool in tools
         ]
-        thought = f"[A-Z0-9] [^\\n\\\\{{}}]{{1,{THOUGHT_LENGTH}}}"
+        thought = f"[A-Z] [^\\n\\\\{{}}]{{1,{THOUGHT_LENGTH}}}"
         return Constraint(grammar=grammar.text(f'"Thought: " {thought} "\\nAction: " ({" | ".join(calls)})'))
 
 

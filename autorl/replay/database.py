@@ -34,7 +34,7 @@ class Database:
         self._turn = threading.Lock()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = open(f"{self.path}.lock", "ab")
+            self._lock_file = open(f"{self.path}.lock", "ab")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise StoreUnavailable(f"the replay store {self.path} cannot be opened: {error.strerror}",
                                    "Name another place: AUTORL_STORE=FILE or AUTORL_HOME=FOLDER") from error
@@ -128,7 +128,7 @@ class Database:
             if "not a database" in what or "malformed" in what or "no such table" in what:
                 remedy = f"The file is damaged. Move {self.path} away (with its -wal and -shm) to start a new store"
             elif "full" in what or "disk I/O" in what:
-                remedy = f"Make room on the disk of {self.path}; what was acknowledged is kept, and the run can be resumed"
+                remedy = f"Make room on the disk of {self.path}. What was acknowledged is kept; the run can be resumed"
             elif "locked" in what:
                 remedy = f"Another program has held {self.path} for {PATIENCE:g} s: end it, and try again"
             raise StoreUnavailable(f"the replay store {self.path} failed: {what}", remedy) from error

@@ -18,9 +18,10 @@ def embed(texts: list[str]) -> "np.ndarray[Any, Any]":
     """One row of float32 and length 1 for each text; a text without any known word gives zeros."""
     import numpy as np
 
-    vectors = np.asarray(_load().embed(texts), dtype="<f4").reshape(len(texts), DIMENSIONS)
+    vectors: np.ndarray[Any, Any] = np.asarray(_load().embed(texts), dtype="<f4").reshape(len(texts), DIMENSIONS)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 1e-9)
+    vectors /= np.where(lengths > 1e-9, lengths, 1.0)
+    return vectors
 
 
 def _load() -> Any:

@@ -15,6 +15,9 @@ _SHAPES = re.compile(
     r"|\beyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"  # JSON web tokens
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}-----END [A-Z ]{0,30}PRIVATE KEY-----"
 )
+_MARKS = ("sk-", "pk-", "rk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "xox", "AKIA", "ASIA",
+          "AIza", "eyJ", "PRIVATE KEY")
+"""One of these stands in whatever `_SHAPES` matches."""
 _TELLING = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 _SHORTEST = 8
 """Characters of the shortest value of an environment variable that counts as a secret."""
@@ -27,11 +30,17 @@ def redactor() -> Callable[[str], str]:
     The environment is read once, here. It is safe on JSON: nothing it takes out holds a quote or a
     backslash of the syntax.
     """
-    secrets = {
+    found = {
         value for name, value in os.environ.items()
         if len(value) >= _SHORTEST and any(part in name.upper() for part in _TELLING)
     }
-    if not secrets:
-        return lambda text: _SHAPES.sub(REDACTED, text)
-    named = re.compile("|".join(re.escape(value) for value in sorted(secrets, key=len, reverse=True)))
-    return lambda text: named.sub(REDACTED, _SHAPES.sub(REDACTED, text))
+    secrets = sorted(found, key=len, reverse=True)  # one may be a part of another
+
+    def redact(text: str) -> str:
+        for secret in secrets:
+            if secret in text:
+                text = text.replace(secret, REDACTED)
+        # Plain search is many times faster than the pattern, and nearly all text holds no mark.
+        return _SHAPES.sub(REDACTED, text) if any(mark in text for mark in _MARKS) else text
+
+    return redact

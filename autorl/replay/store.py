@@ -1,12 +1,10 @@
 """The replay store: runs, step by step, with what was said of them. SQLite by default."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
@@ -18,10 +16,8 @@ from autorl.replay.redact import redactor
 from autorl.replay.schema import artifacts, embeddings, injections, observations, runs, steps, tasks, trust_changes
 from autorl.replay.schema import verdicts as verdict_rows
 from autorl.types import (
-    ENDS,
     TRANSITIONS,
     Artifact,
-    Exemplar,
     Observation,
     Provenance,
     Recalled,
@@ -33,6 +29,10 @@ from autorl.types import (
     Verdict,
 )
 from autorl.verify.checks import by_person
+
+# Made once: these two are written at every step.
+_ADD_STEP = steps.insert()
+_ADD_OBSERVATION = observations.insert()
 
 
 @dataclass(frozen=True)
@@ -112,11 +112,11 @@ class ReplayStore(Journal):
     def decided(self, run: str, step: Step) -> None:
         body = self._json(step.model_copy(update={"observation": None}))
         with self._database.writing() as connection:
-            connection.execute(steps.insert(), {"run": run, "step": step.index, "body": body})
+            connection.execute(_ADD_STEP, {"run": run, "step": step.index, "body": body})
 
     def observed(self, run: str, index: int, observation: Observation) -> None:
         with self._database.writing() as connection:
-            connection.execute(observations.insert(), {"run": run, "step": index, "body": self._json(observation)})
+            connection.execute(_ADD_OBSERVATION, {"run": run, "step": index, "body": self._json(observation)})
 
     def ended(self, trajectory: Trajectory) -> None:
         called = sorted({action.name for action in trajectory.actions})
@@ -168,11 +168,10 @@ class ReplayStore(Journal):
                 sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task)
                 .where(runs.c.id == found)
             ).mappings().one()
-            of_run = {"run": found}
+            answered = sa.and_(observations.c.run == steps.c.run, observations.c.step == steps.c.step)
             taken = connection.execute(
-                sa.select(steps.c.body, observations.c.body)
-                .outerjoin(observations, sa.and_(observations.c.run == steps.c.run, observations.c.step == steps.c.step))
-                .where(steps.c.run == sa.bindparam("run")).order_by(steps.c.step), of_run
+                sa.select(steps.c.body, observations.c.body).outerjoin(observations, answered)
+                .where(steps.c.run == found).order_by(steps.c.step)
             ).all()
             shown = connection.execute(
                 sa.select(injections).where(injections.c.run == found).order_by(injections.c.rank)

@@ -6,10 +6,12 @@ from typing import Any
 
 from pptx.chart.data import CategoryChartData
 from pptx.dml.color import RGBColor
-from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION, XL_LEGEND_POSITION
+from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION
 from pptx.enum.dml import MSO_THEME_COLOR
 from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
+from pptx.oxml import parse_xml
+from pptx.oxml.ns import nsdecls
 from pptx.util import Emu, Inches, Pt
 
 from autorl.errors import ToolError
@@ -19,12 +21,15 @@ from .fit import lines_of, runs_right_to_left, size_for, width_of
 _TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE)
 _BODIES = (PP_PLACEHOLDER.OBJECT, PP_PLACEHOLDER.BODY)
 _PAD = Inches(0.2)
+_CELL_PAD = Inches(0.3)
+_LINE = 1.2
 _KINDS = {
     "bar": XL_CHART_TYPE.BAR_CLUSTERED, "column": XL_CHART_TYPE.COLUMN_CLUSTERED,
     "line": XL_CHART_TYPE.LINE_MARKERS, "pie": XL_CHART_TYPE.PIE,
 }
 _SLICES = (MSO_THEME_COLOR.ACCENT_1, MSO_THEME_COLOR.ACCENT_2, MSO_THEME_COLOR.ACCENT_3, MSO_THEME_COLOR.ACCENT_4,
            MSO_THEME_COLOR.ACCENT_5, MSO_THEME_COLOR.ACCENT_6)
+_ACTIVE = ("=", "{=", "http:", "https:", "ftp:", "ftps:", "mailto:", "internal:", "external:", "file:")
 _GREY = RGBColor(0xD5, 0xDB, 0xE0)
 
 
@@ -43,8 +48,8 @@ def add_opening(presentation: Any, title: str, subtitle: str) -> Any:
 def add_bullets(presentation: Any, title: str, bullets: Sequence[str], notes: str = "") -> Any:
     """A slide with a title and bullets, and speaker notes if there are any."""
     slide = _content_slide(presentation, title)
-    box = _body(slide)
-    _write(box, bullets, (30, 28, 26, 24, 22, 20, 18, 16, 14), spacing=0.55)
+    # Few bullets stand further apart, so that a short slide does not look unfinished.
+    _write(_body(slide), bullets, (32, 30, 28, 26, 24, 22, 20, 18, 16, 14), spacing=1.3 - 0.15 * len(bullets))
     if notes:
         slide.notes_slide.notes_text_frame.text = notes
     return slide
@@ -59,16 +64,15 @@ def add_table(presentation: Any, title: str, columns: Sequence[str], rows: Seque
     _describe(frame, f"Table '{title}': {', '.join(columns)}; {len(rows)} rows")
     table = frame.table
     widths = _column_widths(lines, width)
-    size = _table_size(lines, widths, height)
+    size, padding = _table_type(lines, widths, height)
     for column, wide in zip(table.columns, widths, strict=True):
         column.width = Emu(wide)
     numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
     for number, (line, row) in enumerate(zip(lines, table.rows, strict=True)):
-        needed = max(lines_of(t, size, (w - _PAD) / 12_700) for t, w in zip(line, widths, strict=True))
-        row.height = Pt(size * (1.2 * needed + 1.0))
+        row.height = Pt(size * (_LINE * _lines_in(line, widths, size) + padding))
         for text, cell, right in zip(line, row.cells, numeric, strict=True):
             cell.vertical_anchor = MSO_ANCHOR.MIDDLE
-            cell.margin_left = cell.margin_right = Emu(_PAD // 2)
+            cell.margin_left = cell.margin_right = Emu(_CELL_PAD // 2)
             paragraph = cell.text_frame.paragraphs[0]
             paragraph.add_run().text = text
             paragraph.font.size = Pt(size)
@@ -84,19 +88,18 @@ def add_chart(presentation: Any, title: str, kind: str, labels: Sequence[str], v
     slide = _content_slide(presentation, title)
     left, top, width, height = _take_body(slide)
     data = CategoryChartData(number_format=_number_format(values))
-    data.categories = labels
-    data.add_series(title, values)
+    data.categories = [_inert(label) for label in labels]
+    data.add_series(_inert(title), values)
     frame = slide.shapes.add_chart(_KINDS[kind], left, top, width, height, data)
     pairs = ", ".join(f"{label} {value:g}" for label, value in zip(labels, values, strict=True))
     _describe(frame, f"{kind.capitalize()} chart '{title}': {pairs}")
     chart = frame.chart
-    chart.has_title, chart.font.size = False, Pt(16)
-    chart.has_legend = kind == "pie"
+    chart.has_title, chart.has_legend, chart.font.size = False, False, Pt(18)
     plot = chart.plots[0]
     plot.has_data_labels = True
-    plot.data_labels.font.size = Pt(16)
+    plot.data_labels.font.size = Pt(18)
     if kind == "pie":
-        _dress_pie(chart, plot, len(values))
+        _dress_pie(plot, len(values))
     else:
         _dress_axes(chart, plot, kind, values)
     return slide
@@ -105,6 +108,12 @@ def add_chart(presentation: Any, title: str, kind: str, labels: Sequence[str], v
 def title_of(slide: Any) -> str:
     """The text of a slide's title, empty if it has none."""
     return slide.shapes.title.text_frame.text if slide.shapes.title is not None else ""
+
+
+def bullets_of(slide: Any) -> list[str]:
+    """The texts of a slide's bullets."""
+    boxes = [s for s in slide.placeholders if s.placeholder_format.type in _BODIES and s.has_text_frame]
+    return [paragraph.text for box in boxes for paragraph in box.text_frame.paragraphs]
 
 
 def _layout(presentation: Any, *kinds: Any) -> Any:
@@ -176,22 +185,27 @@ def _column_widths(lines: Sequence[Sequence[str]], total: int) -> list[int]:
     return [int(total * share / sum(shares)) for share in shares]
 
 
-def _table_size(lines: Sequence[Sequence[str]], widths: Sequence[int], height: int) -> int:
-    for size in (22, 20, 18, 16, 14):
-        tall = sum(1.2 * max(lines_of(t, size, (w - _PAD) / 12_700) for t, w in zip(line, widths, strict=True)) + 1.0
-                   for line in lines)
-        if Pt(size * tall) <= height:
-            return size
-    return 12
+def _table_type(lines: Sequence[Sequence[str]], widths: Sequence[int], height: int) -> tuple[int, float]:
+    """The type size in points, and the room above and below the text of a row in parts of it."""
+    for size in (22, 20, 18, 16, 14, 12):
+        text = _LINE * sum(_lines_in(line, widths, size) for line in lines)
+        padding = (height / Pt(size) - text) / len(lines)
+        if padding >= 0.6:
+            break
+    return size, min(max(padding, 0.6), 1.1)
 
 
-def _dress_pie(chart: Any, plot: Any, slices: int) -> None:
-    chart.legend.position, chart.legend.include_in_layout = XL_LEGEND_POSITION.RIGHT, False
-    chart.legend.font.size = Pt(18)
+def _lines_in(row: Sequence[str], widths: Sequence[int], size: int) -> int:
+    return max(lines_of(t, size, (w - _CELL_PAD) / 12_700) for t, w in zip(row, widths, strict=True))
+
+
+def _dress_pie(plot: Any, slices: int) -> None:
+    """Names stand at the slices: nobody has to match colours with a legend."""
     labels = plot.data_labels
-    labels.show_percentage, labels.show_value = True, False
+    labels.show_category_name, labels.show_percentage, labels.show_value = True, True, False
     labels.number_format, labels.number_format_is_linked = "0%", False
     labels.position = XL_LABEL_POSITION.OUTSIDE_END
+    labels._element.find("{*}showBubbleSize").addnext(parse_xml(f"<c:separator {nsdecls('c')}>: </c:separator>"))
     for number in range(slices):
         fill = plot.series[0].points[number].format.fill
         fill.solid()
@@ -210,14 +224,19 @@ def _dress_axes(chart: Any, plot: Any, kind: str, values: Sequence[float]) -> No
         series.format.fill.solid()
         series.format.fill.fore_color.theme_color = MSO_THEME_COLOR.ACCENT_1
         series.invert_if_negative = False
-    chart.value_axis.major_gridlines.format.line.color.rgb = _GREY
-    chart.value_axis.format.line.fill.background()
+    # Every point carries its value, so the axis would only say it again.
+    chart.value_axis.visible = chart.value_axis.has_major_gridlines = False
     if min(values) >= 0:
         chart.value_axis.minimum_scale = 0
     chart.category_axis.format.line.color.rgb = _GREY
     chart.category_axis.has_major_gridlines = False
     # The first label belongs at the top of a bar chart, where reading starts.
     chart.category_axis.reverse_order = kind == "bar"
+
+
+def _inert(text: str) -> str:
+    """`text` so that the workbook inside a chart does not take it for a formula or a link."""
+    return f" {text}" if text.lower().startswith(_ACTIVE) else text
 
 
 def _number_format(values: Sequence[float]) -> str:

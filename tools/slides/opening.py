@@ -71,8 +71,9 @@ class DeckContent:
 
 def deck_files(workspace: Workspace) -> list[Path]:
     """Every .pptx of the workspace, the most recently written last; links and lock files are left out."""
-    found = [p for p in workspace.root.rglob("*") if p.suffix.lower() == ".pptx" and not p.name.startswith(("~$", "."))]
-    return sorted((p for p in found if p.is_file() and not p.is_symlink()), key=lambda p: (p.stat().st_mtime_ns, p.name))
+    named = (p for p in workspace.root.rglob("*") if p.suffix.lower() == ".pptx" and not p.name.startswith(("~$", ".")))
+    found = [p for p in named if p.is_file() and not p.is_symlink()]
+    return sorted(found, key=lambda p: (p.stat().st_mtime_ns, p.name))
 
 
 def open_presentation(path: Path) -> Any:
@@ -118,7 +119,8 @@ def _look_over(path: Path) -> None:
     xml = sum(part.file_size for part in parts if part.filename.lower().endswith((".xml", ".rels")))
     ratio = size / max(path.stat().st_size, 1)
     if size > _LARGEST or xml > _LARGEST_XML or ratio > _RATIO or len(parts) > _MOST_PARTS:
-        raise BrokenDeck(f"'{path.name}' unpacks to {size / _MB:.0f} MB in {len(parts)} parts, {ratio:.0f} times its size",
+        unpacked = f"{size / _MB:.0f} MB in {len(parts)} parts, {ratio:.0f} times its size"
+        raise BrokenDeck(f"'{path.name}' unpacks to {unpacked}",
                          f"Decks of up to {_LARGEST // _MB} MB and {_RATIO} times their size are opened")
 
 

@@ -8,19 +8,16 @@ from autorl.types import Task
 
 from .wording import content_words
 
-_NUMBERS = {
-    word: number
-    for number, word in enumerate(
-        "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split(), start=1)
-} | {"single": 1, "dozen": 12}
+_COUNTING = """one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty"""
+_NUMBERS = {word: number for number, word in enumerate(_COUNTING.split(), start=1)} | {"single": 1, "dozen": 12}
 _MOST = 50
 _N = rf"(?P<{{}}>[0-9]{{{{1,3}}}}|{'|'.join(_NUMBERS)})"
 # Up to two words may stand between the number and "slides", but none that gives the number to something else:
 # "five short slides", never "three bullets on each slide".
 _BETWEEN = r"(?:(?!(?:of|per|on|in|a|an|each|for|to|every|and|or|the|at|with|by)\b)[^\W\d_]+,?[\s-]+){0,2}?"
 _COUNT = re.compile(
-    rf"(?<![\w.]){_N.format('first')}(?:\s*(?:-|–|to|or)\s*{_N.format('last')})?[\s-]+(?P<kind>{_BETWEEN})slides?\b",
+    rf"(?<![\w.–-]){_N.format('first')}(?:\s*(?:-|–|to|or)\s*{_N.format('last')})?[\s-]+(?P<kind>{_BETWEEN})slides?\b",
     re.IGNORECASE)
 _TITLE_APART = re.compile(
     r"\b(?:plus|besides|excluding|without counting|not counting|not including|in addition to|and)\s+"
@@ -28,15 +25,20 @@ _TITLE_APART = re.compile(
 _AT_LEAST = re.compile(r"\b(?:at least|no fewer than|not less than|minimum of)\s*$", re.IGNORECASE)
 _AT_MOST = re.compile(r"\b(?:at most|no more than|not more than|up to|maximum of)\s*$", re.IGNORECASE)
 
+_FOR_WHOM = re.compile(
+    r"\bfor(?:\s+(?!(?:about|on|covering|that|with|explaining|showing)\b)[\w'’-]+){1,5}", re.IGNORECASE)
+
 # Words of a request for a deck that are not its topic.
-_ASKING = frozenset(
-    """add build bullet bullets chart charts create deck decks design draft explain explaining explains generate give
-    good help include including includes introduce introducing keynote make notes pitch points powerpoint ppt pptx
-    prepare present presentation produce put quick short show showing shows simple slide slides slideshow speaker
-    summarise summarising summarize summarizing table talk title walk walking write written brief clear cover covering
-    covers monday tuesday wednesday thursday friday saturday sunday tomorrow today compact concise minute minutes
-    meeting session""".split()
-) | _NUMBERS.keys()
+_REQUEST = """
+    add build bullet bullets chart charts create deck decks design draft explain explaining explains generate
+    give good help include including includes introduce introducing keynote make notes pitch points powerpoint
+    ppt pptx prepare present presentation produce put quick short show showing shows simple slide slides
+    slideshow speaker summarise summarising summarize summarizing table talk title walk walking write written
+    brief clear covering covers monday tuesday wednesday thursday friday saturday sunday tomorrow today
+    compact concise minute minutes meeting session teach teaches teaching learn tell tells telling people
+    everyone audience colleagues class students kids children beginners
+"""
+_ASKING = frozenset(_REQUEST.split()) | _NUMBERS.keys()
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,18 @@ def slides_asked(task: Task) -> SlideCount | None:
 
 
 def topic_words(task: Task) -> list[str]:
-    """The words of `task` that a deck about it should hold, without those that only ask for a deck."""
-    return content_words(task.text, beside=_ASKING)
+    """The words of `task` that tell its topic, without those that only ask for a deck."""
+    return content_words(task.text, beside=_ASKING) or content_words(task.text, beside=("slide", "slides", "deck"))
+
+
+def subject_words(task: Task) -> list[str]:
+    """The words of the topic without those of the audience, which a good deck need not name.
+
+    "Slides on erupting volcanoes for a primary school" is about volcanoes; "slides on caring for a dog" is not
+    about caring alone, so one word left over is too few.
+    """
+    without = content_words(_FOR_WHOM.sub(" ", task.text), beside=_ASKING)
+    return without if len(without) >= 2 else topic_words(task)
 
 
 def asks_for_a_deck(text: str) -> bool:

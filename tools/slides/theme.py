@@ -69,6 +69,9 @@ def _dress_master(master: Any) -> None:
         box = {"title": "title", "body": "body", "sldNum": "number"}.get(kind)
         if box:
             _put(shape, _BOXES[box])
+            # Text, tables and the accent line all start at the margin itself.
+            shape.element.txBody.bodyPr.set("lIns", "0")
+            shape.element.txBody.bodyPr.set("rIns", "0")
     styles = master.element.find(".//{*}txStyles")
     title = styles.find("{*}titleStyle/{*}lvl1pPr")
     title.set("algn", "l")
@@ -94,7 +97,7 @@ def _dress_opening(layout: Any) -> None:
         shape.element.txBody.bodyPr.set("anchor", "b" if opening else "t")
         _set_list_style(shape, size=48 if opening else 24, bold=opening, colour="bg1")
     left, top, _, height = _BOXES["opening title"]
-    _add_bar(layout, left + Inches(0.1), top + height + Inches(0.18), Inches(1.6), Inches(0.08), "accent2")
+    _add_bar(layout, left, top + height + Inches(0.18), Inches(1.6), Inches(0.08), "accent2")
 
 
 def _put(shape: Any, box: tuple[int, int, int, int]) -> None:

@@ -104,8 +104,7 @@ def add_chart(
         raise ToolError(f"there are {len(labels)} labels but {len(values)} values", "Give one value a label")
     if kind == "pie" and (min(values) < 0 or sum(values) <= 0):
         raise ToolError(f"a pie cannot show {min(values):g}", "Give values above 0, or use kind 'column'")
-    # The workbook inside a chart would take a label with a leading '=' for a formula.
-    names = [_filled(f"label {n}", clean(text).lstrip("={ ")) for n, text in enumerate(labels, start=1)]
+    names = [_filled(f"label {n}", text) for n, text in enumerate(labels, start=1)]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ToolError(f"the label '{twice}' stands twice", "Give every value a label of its own")
@@ -157,8 +156,8 @@ def _new_title(deck: Deck, title: str, context: RunContext) -> str:
 
 
 def _refuse_repeats(deck: Deck, points: Sequence[str]) -> None:
-    seen = {key(p.text): number for number, slide in enumerate(deck.presentation.slides, start=1)
-            for shape in slide.placeholders if shape.has_text_frame for p in shape.text_frame.paragraphs}
+    seen = {key(text): number for number, slide in enumerate(deck.presentation.slides, start=1)
+            for text in drawing.bullets_of(slide)}
     here = len(deck) + 1
     for point in points:
         place = seen.setdefault(key(point), here)

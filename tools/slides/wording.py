@@ -9,14 +9,15 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\u
 _BULLET = re.compile(r"^(?:[-*•·–—▪●]\s+)+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
-_ARTICLES = frozenset("a an the of and to in on for with".split())
-STOPWORDS = _ARTICLES | frozenset(
-    """about after all also am any are as at be because been before being but by can could did do does each every from
-    get had has have he her his how i if into is it its just let like may me more most much my need no not now one only
-    or other our out over own per please she should so some such than that their them then there these they this those
-    through too under up us use using very want was way we were what when where which while who whom why will would you
-    your""".split()
-)
+_ARTICLES = frozenset(("a", "an", "the", "of", "and", "to", "in", "on", "for", "with"))
+_COMMON = """
+    about after all also am any are as at be because been before being but by can could did do does each every
+    from get had has have he her his how i if into is it its just let like may me more most much my need no not
+    now one only or other our out over own per please she should so some such than that their them then there
+    these they this those through too under up us use using very want was way we were what when where which
+    while who whom why will would you your
+"""
+STOPWORDS = _ARTICLES | frozenset(_COMMON.split())
 """English words that say nothing about a topic."""
 
 
@@ -36,11 +37,16 @@ def words(text: str) -> list[str]:
     return re.findall(r"\w+", _UNSPACED.sub(lambda match: f" {match[0]} ", folded))
 
 
+def real_words(text: str) -> set[str]:
+    """The distinct words of `text`, without numbers and single letters."""
+    return {w for w in words(text) if (len(w) > 1 or _UNSPACED.match(w)) and not w.isdigit()}
+
+
 def content_words(text: str, beside: Iterable[str] = ()) -> list[str]:
     """The distinct words of `text` that carry its topic: no stopwords, none of `beside`, no single letters."""
     skip = STOPWORDS | frozenset(beside)
-    found = [w for w in words(text) if w not in skip and (len(w) > 1 or _UNSPACED.match(w)) and not w.isdigit()]
-    return list(dict.fromkeys(found))
+    real = real_words(text)
+    return list(dict.fromkeys(w for w in words(text) if w in real and w not in skip))
 
 
 def alike(one: str, other: str) -> bool:
@@ -61,7 +67,7 @@ def shares(some: Iterable[str], others: Iterable[str]) -> bool:
 def key(text: str) -> tuple[str, ...]:
     """Equal for texts that say the same up to case, punctuation, articles and the order of words."""
     found = words(text)
-    return tuple(sorted(_stem(w) for w in found if w not in _ARTICLES)) or tuple(found)
+    return tuple(sorted(_stem(w) for w in found if w not in _ARTICLES)) or tuple(found) or (clean(text),)
 
 
 def nearly(one: str, other: str, share: float = 0.8) -> bool:

@@ -1,0 +1,5 @@
+"""`python -m autorl` is `autorl`."""
+
+from autorl.cli import main
+
+main()

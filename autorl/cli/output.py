@@ -1,0 +1,53 @@
+"""What every command does the same way: print for people, or one JSON value for programs."""
+
+import json
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from autorl.errors import AutorlError
+    from autorl.replay.store import ReplayStore
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout, and nothing else there.")]
+Store = Annotated[str | None, typer.Option("--store", help="Replay store: a file or a database URL.")]
+
+
+@cache
+def console() -> "Console":
+    """Where people read: stdout, coloured only if it is a terminal and NO_COLOR is not set."""
+    from rich.console import Console
+
+    # A pipe gets lines as they are: no wrapping at 80 columns of what another program reads.
+    width = None if sys.stdout.isatty() else 10_000
+    return Console(highlight=False, soft_wrap=True, width=width, emoji=False)
+
+
+def say(text: str = "", style: str = "") -> None:
+    """A line for people; `text` is printed as it is."""
+    console().print(text, style=style or None, markup=False)
+
+
+def give(value: Any) -> None:
+    """The one JSON value of a command."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def fail(error: "AutorlError", *, as_json: bool) -> None:
+    """Say what went wrong: on stderr for people, on stdout as JSON for programs."""
+    if as_json:
+        give({"error": error.what, "kind": type(error).__name__, "remedy": error.remedy})
+    else:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+
+
+def open_store(where: str | None) -> "ReplayStore":
+    """The store that the settings name."""
+    from autorl.replay.store import ReplayStore
+    from autorl.settings import resolve
+
+    return ReplayStore(resolve({"store": where}).store)
