@@ -22,7 +22,7 @@ class Settings(Value):
     model: str = Field("local", description="provider:model; see `autorl models list`")
     base_url: str | None = Field(None, description="URL of an OpenAI-compatible server, ending in /v1")
     tools: tuple[str, ...] = Field(("slides",), description="tool packs, as NAME or NAME:GROUP")
-    format: Literal["react", "structured"] = Field("react", description="how a step is written")
+    format: str = Field("react", description="how a step is written: react or structured")
     style: Literal["full", "compact"] = Field("full", description="how exemplars are shown")
     constrained: bool = Field(True, description="constrain completions by a grammar where the backend takes one")
     temperature: float = Field(0.7, ge=0, le=2, description="of the sampling; 0 is greedy")
@@ -61,7 +61,7 @@ def resolve(given: Mapping[str, Any] | None = None) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0])
         raise UsageError(f"the setting '{name}' is {first['input']!r}, which cannot be: {first['msg']}",
-                         f"It was set in {whence.get(name, 'the defaults')}") from error
+                         f"It comes from {whence.get(name, 'the defaults')}") from error
 
 
 def _files() -> list[tuple[str, dict[str, Any]]]:

@@ -9,6 +9,7 @@ from autorl.cli import doctor, init, models, output, replay, solve, tools
 
 app = typer.Typer(
     name="autorl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # a help page by rich takes three times as long
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 done, 1 done but not verified, 2 wrong usage, 3 a limit was reached, "
            "4 the model could not be reached, 5 any other failure.",

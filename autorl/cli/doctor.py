@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
@@ -130,6 +129,8 @@ def _tools(_: dict[str, Any]) -> list[Finding]:
 
 
 def _extras(_: dict[str, Any]) -> list[Finding]:
+    from importlib.metadata import PackageNotFoundError, version
+
     findings = []
     for module, (extra, gives) in EXTRAS.items():
         try:

@@ -105,5 +105,5 @@ def _find(name: str) -> "list[Any]":
         for group_tools in (loaded.tools, *loaded.groups.values()):
             tools.update({tool.name: tool for tool in group_tools})
     if name not in tools:
-        raise UnknownName("tool", name, [*tools, *packs])
+        raise UnknownName("tool", name, {*tools, *packs})
     return [tools[name]]

@@ -25,20 +25,20 @@ class Run:
     answers: list[str] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
 
-    def call(self, name: str, **arguments: Any) -> Observation:
+    def call(self, name: str, /, **arguments: Any) -> Observation:
         context = RunContext(self.workspace, self.task, lambda _: self.answers.pop(0) if self.answers else "None")
         action = Action(name=name, arguments=arguments)
         observation = self.tools.call(action, context)
         self.steps.append(Step(index=len(self.steps), action=action, raw="", observation=observation))
         return observation
 
-    def done(self, name: str, **arguments: Any) -> str:
+    def done(self, name: str, /, **arguments: Any) -> str:
         """Call a tool that must succeed; its result."""
         observation = self.call(name, **arguments)
         assert observation.ok, observation.text
         return observation.text
 
-    def refused(self, name: str, **arguments: Any) -> str:
+    def refused(self, name: str, /, **arguments: Any) -> str:
         """Call a tool that must refuse; what it says."""
         observation = self.call(name, **arguments)
         assert not observation.ok, observation.text

@@ -6,7 +6,7 @@ from typing import Any
 
 from pptx.chart.data import CategoryChartData
 from pptx.dml.color import RGBColor
-from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION
+from pptx.enum.chart import XL_CHART_TYPE, XL_LABEL_POSITION, XL_LEGEND_POSITION, XL_TICK_LABEL_POSITION
 from pptx.enum.dml import MSO_THEME_COLOR
 from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.enum.text import MSO_ANCHOR, PP_ALIGN
@@ -30,6 +30,8 @@ _KINDS = {
 _SLICES = (MSO_THEME_COLOR.ACCENT_1, MSO_THEME_COLOR.ACCENT_2, MSO_THEME_COLOR.ACCENT_3, MSO_THEME_COLOR.ACCENT_4,
            MSO_THEME_COLOR.ACCENT_5, MSO_THEME_COLOR.ACCENT_6)
 _ACTIVE = ("=", "{=", "http:", "https:", "ftp:", "ftps:", "mailto:", "internal:", "external:", "file:")
+_SHORT_NAME = 16
+_WIDE_SLICE = 0.06
 _GREY = RGBColor(0xD5, 0xDB, 0xE0)
 
 
@@ -67,7 +69,8 @@ def add_table(presentation: Any, title: str, columns: Sequence[str], rows: Seque
     size, padding = _table_type(lines, widths, height)
     for column, wide in zip(table.columns, widths, strict=True):
         column.width = Emu(wide)
-    numeric = [all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
+    # Numbers are read from the right; what names the rows stands to the left even if it is a year.
+    numeric = [i > 0 and all(_is_number(row[i]) for row in rows) for i in range(len(columns))]
     for number, (line, row) in enumerate(zip(lines, table.rows, strict=True)):
         row.height = Pt(size * (_LINE * _lines_in(line, widths, size) + padding))
         for text, cell, right in zip(line, row.cells, numeric, strict=True):
@@ -99,7 +102,7 @@ def add_chart(presentation: Any, title: str, kind: str, labels: Sequence[str], v
     plot.has_data_labels = True
     plot.data_labels.font.size = Pt(18)
     if kind == "pie":
-        _dress_pie(plot, len(values))
+        _dress_pie(chart, plot, labels, values)
     else:
         _dress_axes(chart, plot, kind, values)
     return slide
@@ -199,14 +202,19 @@ def _lines_in(row: Sequence[str], widths: Sequence[int], size: int) -> int:
     return max(lines_of(t, size, (w - _CELL_PAD) / 12_700) for t, w in zip(row, widths, strict=True))
 
 
-def _dress_pie(plot: Any, slices: int) -> None:
-    """Names stand at the slices: nobody has to match colours with a legend."""
+def _dress_pie(chart: Any, plot: Any, names: Sequence[str], values: Sequence[float]) -> None:
+    """Names stand at the slices, where there is room; only else do colours have to be matched with a legend."""
+    roomy = max(map(len, names)) <= _SHORT_NAME and min(values) >= _WIDE_SLICE * sum(values)
+    chart.has_legend = not roomy
+    if chart.has_legend:
+        chart.legend.position, chart.legend.include_in_layout = XL_LEGEND_POSITION.RIGHT, False
+        chart.legend.font.size = Pt(18)
     labels = plot.data_labels
-    labels.show_category_name, labels.show_percentage, labels.show_value = True, True, False
+    labels.show_category_name, labels.show_percentage, labels.show_value = roomy, True, False
     labels.number_format, labels.number_format_is_linked = "0%", False
     labels.position = XL_LABEL_POSITION.OUTSIDE_END
     labels._element.find("{*}showBubbleSize").addnext(parse_xml(f"<c:separator {nsdecls('c')}>: </c:separator>"))
-    for number in range(slices):
+    for number in range(len(values)):
         fill = plot.series[0].points[number].format.fill
         fill.solid()
         fill.fore_color.theme_color = _SLICES[number % len(_SLICES)]
@@ -228,6 +236,7 @@ def _dress_axes(chart: Any, plot: Any, kind: str, values: Sequence[float]) -> No
     chart.value_axis.visible = chart.value_axis.has_major_gridlines = False
     if min(values) >= 0:
         chart.value_axis.minimum_scale = 0
+    chart.category_axis.tick_label_position = XL_TICK_LABEL_POSITION.LOW  # clear of bars below zero
     chart.category_axis.format.line.color.rgb = _GREY
     chart.category_axis.has_major_gridlines = False
     # The first label belongs at the top of a bar chart, where reading starts.

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 # What XML cannot hold (python-pptx would write `_x000B_` or fail), and what no reader can see.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
-_BULLET = re.compile(r"^(?:[-*•·–—▪●]\s+)+")
+_BULLET = re.compile(r"^(?:[-*•·–—▪●](?:\s+|$))+")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 _ARTICLES = frozenset(("a", "an", "the", "of", "and", "to", "in", "on", "for", "with"))

@@ -1,0 +1,37 @@
+# make demo   solve a first task with the embedded model (TASK="..." for another)
+# make test   everything that gates: lint, types, tests
+TASK ?= Make a five-slide deck about honey bees for a primary school class
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	@$(BIN)/autorl models fetch
+	@$(BIN)/autorl solve "$(TASK)"
+
+test: $(VENV)/tests-installed lint
+	@$(BIN)/autorl models fetch
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/tests-installed
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+# The stamps make a second call cost nothing, and need no network.
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else \
+	  "autorl needs Python 3.11 or later, this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing autorl and what it needs into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable .
+	@touch $@
+
+$(VENV)/tests-installed: $(VENV)/installed
+	@echo "Installing what the tests need into $(VENV)"
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[test]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV)

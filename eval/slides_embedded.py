@@ -1,0 +1,74 @@
+"""Twenty slide tasks with the embedded model, constrained, from an empty store: where learning starts from.
+
+Each task begins with nothing but the seeds of the slides pack, so the tasks do not help each other. Kept as
+finished_of_20, verified_of_20, seconds_per_task_max and cached_share in eval/results/engine.json.
+
+    python eval/slides_embedded.py
+"""
+
+import argparse
+import statistics
+import tempfile
+from pathlib import Path
+
+from kept import keep
+from pptx import Presentation
+
+from autorl import Agent, Sampling, Task, Trajectory, content
+
+TASKS = 20
+
+
+def opens(trajectory: Trajectory, folder: Path) -> bool:
+    """Whether the run left a deck that opens."""
+    decks = [folder / made.path for made in trajectory.artifacts if made.path.endswith(".pptx")]
+    try:
+        return bool(decks) and all(len(Presentation(str(deck)).slides) > 0 for deck in decks)
+    except Exception:
+        return False
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0, help="of the sampling")
+    parser.add_argument("--format", default="react", help="react or structured")
+    parser.add_argument("--no-keep", action="store_true", help="print the figures and keep nothing")
+    args = parser.parse_args()
+
+    lines = content.find("tasks", "slides.jsonl").read_text("utf-8").splitlines()[:TASKS]
+    tasks = [Task.model_validate_json(line) for line in lines]
+    done: list[Trajectory] = []
+    decks = 0
+    with tempfile.TemporaryDirectory() as folder:
+        agent = Agent(format=args.format, sampling=Sampling(seed=args.seed), workspaces=Path(folder))
+        agent.policy.model.count("")  # loading the weights is no part of a task
+        for task in tasks:
+            trajectory = agent.solve(task)
+            good = trajectory.status == "finished" and opens(trajectory, Path(folder) / trajectory.id)
+            decks += good
+            done.append(trajectory)
+            score = trajectory.verdict.score if trajectory.verdict else 0.0
+            print(f"{task.id}  {trajectory.status:<13} {'deck opens' if good else 'no deck':<11}"
+                  f" {'passed' if trajectory.verified else 'not passed':<11} {score:.2f}  {len(trajectory.steps):>2} steps"
+                  f"  {trajectory.seconds:5.1f} s  {task.text[:60]}", flush=True)
+    later = [step.usage for trajectory in done for step in trajectory.steps[1:]]
+    seconds = [trajectory.seconds for trajectory in done]
+    figures = {
+        "finished_of_20": {"value": decks, "unit": "tasks", "n": len(done), "goal": ">= 19"},
+        "verified_of_20": {"value": sum(t.verified for t in done), "unit": "tasks", "n": len(done)},
+        "seconds_per_task_max": {"value": round(max(seconds), 1), "unit": "s", "n": len(done), "goal": "<= 60"},
+        "cached_share": {
+            "value": round(sum(u.cached_tokens for u in later) / sum(u.prompt_tokens for u in later), 4),
+            "unit": "share of prompt tokens from the second step of a run on", "n": len(later), "goal": ">= 0.9",
+        },
+    }
+    print(f"\nmedian {statistics.median(seconds):.1f} s a task, "
+          f"{sum(t.usage.completion_tokens for t in done) / len(done):.0f} tokens written a task")
+    for name, figure in figures.items():
+        print(f"{name}: {figure['value']} {figure['unit']}")
+    if not args.no_keep:
+        keep("engine", figures, command=f"python eval/slides_embedded.py --seed {args.seed} --format {args.format}")
+
+
+if __name__ == "__main__":
+    main()

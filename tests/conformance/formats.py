@@ -1,0 +1,239 @@
+"""What every format must do. A test module makes it its own: `class TestReact(FormatSuite): format = React()`."""
+
+import time
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from autorl.errors import FormatError
+from autorl.formats.base import ELIDED, INPUT_CAP, Format
+from autorl.formats.react import React
+from autorl.formats.structured import Structured
+from autorl.models.base import Request
+from autorl.models.local import Local
+from autorl.registry import finish
+from autorl.rollout.threads import in_threads
+from autorl.types import FINISH, Action, Context, Exemplar, Observation, Task, Trajectory
+from tests.worlds import ACTIONS, RICH, STEPS, TEXT, a_run, a_step, book, numbered
+
+SIZES = (10_000, 20_000, 40_000, 60_000)
+HOSTILE = [
+    "{", '{"a":', '{"a":[', "[", "}", '"', "\\", '{"a": "', " ", "\n", "\r", "\u2028", "*", "`", "```json\n", ":", "(",
+    "Thought: ", "Thought:\n", "Thought: x\n", "Action: ", "Action:\n", "Action: x\n", "Action: x {", "Action: x\n\n",
+    "Action Input: ", "Action Input: {", "Action Input:\n", "Action: x\nAction Input:", "Observation: ", "Observation:\n",
+    "Final Answer", "Final Answer:", "final answer: {", "**Action**: x\n", "\u0130", "0", "1e", "-", '{"action": "x", ',
+]
+SPECS = tuple(each.spec for each in RICH)
+
+
+class FormatSuite:
+    """Needs `format`."""
+
+    format: Format
+
+    # Writing and reading.
+
+    @given(TEXT, ACTIONS)
+    def test_what_is_written_is_read_back(self, thought: str, action: Action) -> None:
+        parsed = self.format.parse(self.format.write(thought, action))
+        assert parsed.action == action
+        assert parsed.thought.split() == thought.split()
+        assert parsed.cut == 0
+
+    @given(st.text(max_size=300) | st.lists(st.sampled_from(HOSTILE), max_size=40).map("".join))
+    def test_any_text_gives_an_action_or_a_format_error(self, text: str) -> None:
+        try:
+            parsed = self.format.parse(text)
+        except FormatError as error:
+            assert str(error)
+        else:
+            assert parsed.action.name
+            # What is read can be stored and shown: it is JSON, and every encoder takes it.
+            assert Action.model_validate_json(parsed.action.model_dump_json()) == parsed.action
+            (self.format.write(parsed.thought, parsed.action)).encode()
+
+    @given(TEXT, ACTIONS, st.data())
+    def test_a_damaged_answer_gives_an_action_or_a_format_error(self, thought: str, action: Action, data: Any) -> None:
+        text = self.format.write(thought, action)
+        begin = data.draw(st.integers(0, len(text)))
+        end = data.draw(st.integers(begin, len(text)))
+        try:
+            self.format.parse(text[:begin] + data.draw(st.text(max_size=5)) + text[end:])
+        except FormatError:
+            pass
+
+    @pytest.mark.parametrize("depth", [200, 500, 900, 5_000, 10_000])
+    def test_arguments_nested_beyond_reason_are_a_format_error(self, depth: int) -> None:
+        text = self.format.write("x", Action(name="ping", arguments={"a": "HERE"}))
+        for begin, end in (("[", "]"), ('{"a":', "}")):
+            with pytest.raises(FormatError, match="nested"):
+                self.format.parse(text.replace('"HERE"', begin * depth + "1" + end * depth))
+
+    @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e999", "1" * 5_000])
+    def test_a_number_that_json_cannot_hold_is_a_format_error(self, number: str) -> None:
+        text = self.format.write("x", Action(name="ping", arguments={"a": "HERE"}))
+        with pytest.raises(FormatError):
+            self.format.parse(text.replace('"HERE"', number))
+
+    def test_an_answer_over_the_cap_is_a_format_error_that_says_so(self) -> None:
+        with pytest.raises(FormatError, match=str(INPUT_CAP)):
+            self.format.parse("x" * (INPUT_CAP + 1))
+
+    @pytest.mark.parametrize("piece", HOSTILE)
+    def test_reading_takes_time_in_proportion_to_the_length(self, piece: str) -> None:
+        start = self.format.write("x", Action(name="ping", arguments={"a": 1})).rpartition("1")[0]
+        for before in ("", start, start + '"'):
+            texts = [(before + piece * (size // len(piece) + 1))[:size] for size in SIZES]
+            times = [min(self._seconds(text) for _ in range(3)) for text in texts]
+            # Six times the length: about 6 times the time where it is linear, 36 where it is quadratic.
+            assert times[-1] < 18 * max(times[0], 1e-4), f"{before!r} + {piece!r}: {times}"
+
+    def _seconds(self, text: str) -> float:
+        begin = time.perf_counter()
+        try:
+            self.format.parse(text)
+        except FormatError:
+            pass
+        return time.perf_counter() - begin
+
+    @given(TEXT, ACTIONS, ACTIONS)
+    def test_only_the_first_action_counts_and_what_follows_is_counted(
+        self, thought: str, first: Action, second: Action
+    ) -> None:
+        after = f"Observation: it worked\n{self.format.write('Then', second)}"
+        parsed = self.format.parse(f"{self.format.write(thought, first)}\n{after}")
+        assert parsed.action == first
+        assert parsed.cut == len(after.strip())
+
+    @pytest.mark.parametrize("answer", ["42", "use {braces} and\nlines", "\u0130stanbul"])
+    def test_a_plain_final_answer_finishes(self, answer: str) -> None:
+        parsed = self.format.parse(f"Final Answer: {answer}")
+        assert parsed.action == Action(name=FINISH, arguments={"answer": answer})
+
+    # The conversation.
+
+    @given(st.lists(STEPS, max_size=5))
+    def test_a_longer_context_begins_with_the_shorter_one(self, steps: list[Any]) -> None:
+        context = self._context(steps)
+        whole = self.format.render(context)
+        for count in range(len(steps)):
+            part = self.format.render(replace(context, steps=context.steps[:count]))
+            assert whole[: len(part)] == part
+
+    @given(st.lists(STEPS, min_size=1, max_size=5))
+    def test_a_training_row_is_what_was_asked_and_what_was_answered(self, steps: list[Any]) -> None:
+        context = self._context(steps)
+        row = self.format.to_training_row(context)["messages"]
+        answers = [index for index, message in enumerate(row) if message["role"] == "assistant"]
+        assert len(answers) == len(steps)
+        assert answers[-1] == len(row) - 1
+        for turn, (index, step) in enumerate(zip(answers, steps, strict=True)):
+            assert row[:index] == self.format.render(replace(context, steps=context.steps[:turn]))
+            assert self.format.parse(row[index]["content"]).action == step.action
+
+    def test_what_changes_least_stands_first(self) -> None:
+        one = self.format.render(self._context([a_step()]))
+        other = self.format.render(replace(self._context([a_step(observation="else")]), task=Task.of("Another task")))
+        assert one[0] == other[0]
+        assert "Make tea" not in one[0]["content"]
+        opening = one[1]["content"]
+        assert opening.index("A past task") < opening.index("Make tea")
+
+    def test_every_tool_is_described_with_its_parameters(self) -> None:
+        system = self.format.render(self._context([]))[0]["content"]
+        for spec in SPECS:
+            assert spec.name in system
+            assert spec.description in system
+            assert all(name in system for name in spec.parameters["properties"])
+        assert "when it is needed" in system
+
+    def test_an_elided_observation_leaves_a_mark_in_its_place(self) -> None:
+        steps = numbered([a_step(observation="first"), a_step(observation="second")])
+        messages = self.format.render(replace(self._context(steps), elided=1))
+        contents = [message["content"] for message in messages if message["role"] == "user"]
+        assert f"Observation: {ELIDED}" in contents
+        assert "first" not in " ".join(contents)
+        assert "Observation: second" in contents
+
+    def test_an_answer_without_an_action_stays_in_the_conversation_with_its_correction(self) -> None:
+        wrong = a_step().model_copy(update={
+            "action": None, "raw": "gibberish", "error": "FormatError: no", "observation": Observation(text="Again")})
+        messages = self.format.render(self._context([wrong]))
+        assert [message["content"] for message in messages[-2:]] == ["gibberish", "Observation: Again"]
+
+    def test_the_correction_repeats_the_problem_and_the_form(self) -> None:
+        text = self.format.correction("there was nothing")
+        assert "there was nothing" in text
+        assert self.format.form in text
+
+    @pytest.mark.parametrize("style", ["full", "compact"])
+    def test_a_success_told_in_one_format_can_be_shown_in_the_other(self, style: Any) -> None:
+        other = {"react": Structured, "structured": React}[self.format.name]()
+        text = other.write("I greet", Action(name="ping", arguments={"to": "you"}))
+        read = other.parse(text)
+        step = a_step().model_copy(update={"thought": read.thought, "action": read.action, "raw": text})
+        shown = type(self.format)(style).exemplar(a_run("Greet", [step]))
+        assert "Task: Greet" in shown
+        assert '"to": "you"' in shown
+        assert ("pong" in shown) == (style == "full")
+        if style == "full":
+            assert self.format.parse(shown.partition("\n")[2]).action == read.action
+
+    def test_an_exemplar_leaves_out_what_went_wrong(self) -> None:
+        steps = numbered([a_step(observation="Error: no", ok=False), a_step(name="book")])
+        shown = self.format.exemplar(a_run("Greet", steps))
+        assert "Error: no" not in shown
+        assert "book" in shown
+
+    # Constraint.
+
+    @pytest.mark.slow
+    def test_whatever_is_sampled_under_the_grammar_parses_and_fits_the_schema(self, embedded: Local) -> None:
+        tools = [*RICH, finish]
+
+        def sample(case: tuple[int, int]) -> bool:
+            number, seed = case
+            chosen = (tools[number],) if seed else tuple(tools)
+            grammar = self.format.constrain(tuple(each.spec for each in chosen)).grammar
+            messages = self.format.render(replace(self._context([]), tools=tuple(each.spec for each in chosen)))
+            request = Request(messages, self.format.stop, max_tokens=150, temperature=1.5, seed=seed, grammar=grammar)
+            completion = embedded.complete(request)
+            if completion.finish_reason != "stop":
+                return False
+            action = self.format.parse(completion.text).action
+            spec = {each.name: each.spec for each in chosen}[action.name]
+            problems = [error.message for error in Draft202012Validator(spec.parameters).iter_errors(action.arguments)]
+            assert not problems, completion.text
+            return True
+
+        cases = list(product(range(len(tools)), range(3)))
+        whole = list(in_threads(sample, cases, 2))
+        assert sum(whole) >= len(cases) // 2, "too few of the samples came to their end to show anything"
+
+    @pytest.mark.slow
+    def test_the_schema_is_one_that_servers_take(self, embedded: Local) -> None:
+        schema = self.format.constrain(SPECS).json_schema
+        if schema is None:
+            return
+        Draft202012Validator.check_schema(schema)
+        messages = self.format.render(self._context([]))
+        completion = embedded.complete(Request(messages, max_tokens=200, temperature=1.0, seed=1, json_schema=schema))
+        if completion.finish_reason == "stop":
+            action = self.format.parse(completion.text).action
+            assert action.name in {spec.name for spec in SPECS}
+
+    def test_the_schema_takes_what_is_written(self) -> None:
+        schema = self.format.constrain((book.spec,)).json_schema
+        room = {"title": "Attic", "people": [{"name": "Ada"}]}
+        text = Structured().write("Book", Action(name="book", arguments={"room": room, "day": "mon"}))
+        if schema is not None:
+            Draft202012Validator(schema).validate(__import__("json").loads(text))
+
+    def _context(self, steps: Any) -> Context:
+        past: Trajectory = a_run("A past task")
+        return Context(Task.of("Make tea"), SPECS, (Exemplar(past),), numbered(steps))
