@@ -311,9 +311,19 @@ def _shorten(text: str) -> tuple[str, int]:
     return f"{text[:half]}\n[... {omitted} characters omitted ...]\n{text[-half:]}", omitted
 
 
+_EXPECTED = {
+    "minLength": "at least {} characters", "maxLength": "at most {} characters", "pattern": "text that matches {}",
+    "minimum": "{} or more", "maximum": "{} or less", "exclusiveMinimum": "more than {}",
+    "exclusiveMaximum": "less than {}", "multipleOf": "a multiple of {}", "minItems": "at least {} items",
+    "maxItems": "at most {} items", "uniqueItems": "no item twice", "minProperties": "at least {} entries",
+    "maxProperties": "at most {} entries", "const": "{!r}",
+}
+"""What a rule of JSON Schema asks for, in words."""
+
+
 def _explain(problem: SchemaViolation, spec: ToolSpec) -> str:
     """One line that names the parameter, the value and what was expected."""
-    where = ".".join(str(part) for part in problem.absolute_path)
+    where = ".".join(_name(part) for part in problem.absolute_path)
     value = json.dumps(problem.instance, ensure_ascii=False, default=str)
     value = value if len(value) <= 80 else f"{value[:77]}..."
     rule, wanted = problem.validator, problem.validator_value
@@ -322,17 +332,24 @@ def _explain(problem: SchemaViolation, spec: ToolSpec) -> str:
         return f"{spec.name}: '{'.'.join(filter(None, [where, missing]))}' is missing. Expected: {signature(spec)}"
     if rule == "additionalProperties":
         known = problem.schema.get("properties", {})
-        extra = next(name for name in problem.instance if name not in known)
+        extra = ".".join(filter(None, [where, _name(next(name for name in problem.instance if name not in known))]))
         return f"{spec.name}: there is no parameter '{extra}'. Expected: {signature(spec)}"
     if rule == "type":
         expected = " or ".join([wanted] if isinstance(wanted, str) else wanted)
     elif rule == "enum":
         expected = "one of " + ", ".join(map(str, wanted))
-    elif rule == "anyOf":
+    elif rule in ("anyOf", "oneOf"):
         expected = " or ".join(kind_of(option, spec.parameters) for option in wanted)
+    elif rule in _EXPECTED:
+        expected = _EXPECTED[rule].format(wanted)
     else:
-        return f"{spec.name}: {where}: {problem.message[:300]}"
+        expected = f"another: {' '.join(problem.message.split())[:300]}"
     return f"{spec.name}: {where or 'the arguments'} is {value}, expected {expected}"
+
+
+def _name(part: str | int) -> str:
+    """A key that the policy made up, so that it cannot break the line."""
+    return str(part) if str(part).isprintable() else repr(part)
 
 
 def signature(spec: ToolSpec) -> str:
@@ -345,22 +362,26 @@ def signature(spec: ToolSpec) -> str:
     return f"{spec.name}({', '.join(parts)})"
 
 
-def kind_of(schema: dict[str, Any], root: dict[str, Any]) -> str:
-    """A JSON Schema in a few words: `string`, `list of integer`, `"mon" | "tue"`."""
+def kind_of(schema: dict[str, Any], root: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
+    """A JSON Schema in a few words: `string`, `list of integer`, `"mon" | "tue"`.
+
+    inside: names of the definitions around it; one that holds itself is named and not unfolded again
+    """
     if "$ref" in schema:
-        return kind_of(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
+        name = schema["$ref"].rsplit("/", 1)[-1]
+        return name if name in inside else kind_of(root["$defs"][name], root, (*inside, name))
     if "enum" in schema:
         return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
     if "const" in schema:
         return json.dumps(schema["const"], ensure_ascii=False)
     if "anyOf" in schema:
-        kinds = [kind_of(option, root) for option in schema["anyOf"] if option.get("type") != "null"]
+        kinds = [kind_of(option, root, inside) for option in schema["anyOf"] if option.get("type") != "null"]
         return " | ".join(dict.fromkeys(kinds))
     kind = schema.get("type", "any")
     if kind == "array":
-        return f"list of {kind_of(schema.get('items', {}), root)}"
+        return f"list of {kind_of(schema.get('items', {}), root, inside)}"
     if kind == "object" and "properties" in schema:
-        inner = ", ".join(f"{name}: {kind_of(value, root)}" for name, value in schema["properties"].items())
+        inner = ", ".join(f"{name}: {kind_of(value, root, inside)}" for name, value in schema["properties"].items())
         return f"{{{inner}}}"
     return str(kind)
 

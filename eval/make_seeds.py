@@ -151,7 +151,7 @@ def replay(script: Script) -> Trajectory:
         steps = tuple(_step(index, move, tools, context) for index, move in enumerate(script.moves))
         trajectory = Trajectory(
             id=script.id, task=task, status=Status.FINISHED, steps=steps, answer=steps[-1].observation.text,
-            provenance=Provenance(format="react", tools_hash=tools.hash, source="seed"), started=WRITTEN)
+            provenance=Provenance(format="react", source="seed"), started=WRITTEN)
         verdict = tools.verifiers["slides"](task, trajectory, workspace)
     assert verdict.passed, f"{script.id}: {verdict.why}"
     return trajectory

@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Literal, NotRequired, TypedDict
 
 from autorl.errors import FormatError
@@ -14,6 +15,9 @@ from autorl.types import Action, Context, ToolSpec, Trajectory
 ELIDED = "[an earlier observation, left out to save space]"
 INPUT_CAP = 65_536
 """Characters of a completion that a parser looks at; anything longer is a format error."""
+NESTING = 64
+"""Levels of lists and objects in arguments; whatever they go through afterwards has limits of its own."""
+_TOO_DEEP = f"the JSON object is nested more than {NESTING} levels deep"
 
 Style = Literal["full", "compact"]
 
@@ -159,8 +163,10 @@ def read_json_object(text: str, start: int) -> tuple[dict[str, Any], int]:
     except json.JSONDecodeError as error:
         line = text[max(begin, error.pos - 20) : error.pos + 20].replace("\n", " ")
         raise FormatError(f"the JSON object is not valid ({error.msg}, near '{line}')") from error
-    except (RecursionError, ValueError) as error:
+    except ValueError as error:
         raise FormatError(f"the JSON object cannot be read ({error})") from error
+    except RecursionError as error:
+        raise FormatError(_TOO_DEEP) from error
     return _clean(value), end
 
 
@@ -169,13 +175,15 @@ def clean_text(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: Any, depth: int = 0) -> Any:
+    if depth > NESTING:
+        raise FormatError(_TOO_DEEP)
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, list):
-        return [_clean(item) for item in value]
+        return [_clean(item, depth + 1) for item in value]
     if isinstance(value, dict):
-        return {clean_text(key): _clean(item) for key, item in value.items()}
+        return {clean_text(key): _clean(item, depth + 1) for key, item in value.items()}
     return value
 
 
@@ -183,5 +191,10 @@ def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON number")
 
 
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse)
+def _finite(number: str) -> float:
+    value = float(number)
+    return value if isfinite(value) else _refuse(number)
+
+
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse, parse_float=_finite)
 

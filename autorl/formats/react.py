@@ -25,7 +25,7 @@ class React(Format):
         thought: list[str] = []
         name = ""
         position = 0
-        for line in text.splitlines(keepends=True):
+        for line in text.split("\n"):  # and at no other character: the grammar forbids a thought this one alone
             label, value, offset = _label(line)
             if label == "observation":
                 break
@@ -44,7 +44,7 @@ class React(Format):
                 raise FormatError(f"'Action: {name}' has no 'Action Input:' line before the next action")
             elif not name and label in ("", "thought"):
                 thought.append(value if label else line)
-            position += len(line)
+            position += len(line) + 1
         if name:
             raise FormatError(f"'Action: {name}' is not followed by a line 'Action Input:' with a JSON object")
         raise FormatError("there is no line 'Action:'")
@@ -69,13 +69,16 @@ _LABELS = ("final answer", "action input", "observation", "thought", "action")
 def _label(line: str) -> tuple[str, str, int]:
     """Which label a line begins with, the text after it, and where that text begins in the line."""
     start = len(line) - len(line.lstrip(" \t*#_>-`"))
+    # `**Thought:** so` closes after the colon what it opened before the label; `Thought: *so*` does not.
+    closing = "*_ \t" if "*" in line[:start] or "_" in line[:start] else " \t"
     body = line[start : start + 20].lower()
     for label in _LABELS:
         if body.startswith(label):
             after = start + len(label)
             after += len(line[after:]) - len(line[after:].lstrip("*_ "))
             if line[after : after + 1] == ":":
-                return label, line[after + 1 :].strip().lstrip("*_ "), after + 1
+                value = line[after + 1 :].lstrip(closing)
+                return label, value.rstrip(), len(line) - len(value)
     return "", "", 0
 
 

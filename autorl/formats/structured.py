@@ -1,5 +1,6 @@
 """One JSON object a step, under a schema made from the tools."""
 
+import re
 from typing import Any
 
 from autorl.errors import FormatError
@@ -20,11 +21,11 @@ class Structured(Format):
         if len(text) > INPUT_CAP:
             raise FormatError(f"the answer has {len(text)} characters; at most {INPUT_CAP} are read")
         before = text.split("{", 1)[0]
-        if "final answer:" in before.lower():
-            answer = before[before.lower().index("final answer:") + len("final answer:") :]
-            return Parsed("", Action(name=FINISH, arguments={"answer": clean_text(answer).strip()}), cut=0)
+        if final := re.search("final answer:", before, re.IGNORECASE):
+            answer = clean_text(text[final.end() :]).strip()
+            return Parsed("", Action(name=FINISH, arguments={"answer": answer}), cut=0)
         step, end = read_json_object(text, len(before))
-        name, arguments, thought = step.get("action"), step.get("arguments", {}), step.get("thought", "")
+        name, arguments, thought = step.get("action"), step.get("arguments", {}), step.get("thought") or ""
         if not isinstance(name, str) or not name:
             raise FormatError("the key 'action' with a tool's name is missing")
         if not isinstance(arguments, dict):
