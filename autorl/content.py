@@ -40,7 +40,7 @@ def find(kind: str, name: str) -> Path:
         if path.is_file() and path.is_relative_to(folder.resolve()):
             return path
     suffix = Path(name).suffix
-    raise UnknownName(kind.rstrip("s"), Path(name).with_suffix("").as_posix(), names(kind, suffix))
+    raise UnknownName(kind.rstrip("s"), name.removesuffix(suffix), names(kind, suffix))
 
 
 def names(kind: str, suffix: str) -> list[str]:

@@ -20,7 +20,7 @@ from jsonschema.exceptions import best_match
 from pydantic import BaseModel, ConfigDict, create_model
 
 from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
-from autorl.types import FINISH, Action, Observation, Task, ToolSpec
+from autorl.types import FINISH, Action, Observation, Task, ToolSpec, clean_text
 from autorl.workspace import Workspace
 
 OBSERVATION_LIMIT = 4_000
@@ -41,6 +41,9 @@ class RunContext:
     workspace: Workspace
     task: Task
     ask: Ask = lambda _: "None"
+
+
+_PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,7 @@ class Tool:
             ok, ends = True, self.ends_run
         except ToolError as error:
             text, ok, ends = f"Error: {error}", False, False
-        shown, omitted = _shorten(text)
+        shown, omitted = _shorten(clean_text(text))
         return Observation(text=shown, ok=ok, tainted=self.untrusted, omitted=omitted, ends_run=ends,
                            seconds=time.monotonic() - started)
 
@@ -96,7 +99,7 @@ class Tool:
         except ValueError as error:
             details = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
             where = ".".join(str(part) for part in details["loc"]) or "arguments"
-            raise ToolError(f"{self.name}: {where}: {details['msg']}") from error
+            raise ToolError(f"{self.name}: {where}: {' '.join(details['msg'].split())}") from error
         values = {name: getattr(model, name) for name in model.model_fields_set}
         if self._context_parameter:
             values[self._context_parameter] = context
@@ -111,7 +114,7 @@ class Tool:
             hint = hints.get(name)
             if hint is RunContext:
                 context_parameter = name
-            elif parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            elif name.startswith("_") or parameter.kind not in _PLAIN:
                 raise UsageError(f"tool '{self.name}': parameter '{parameter}' cannot be described to a policy",
                                  "Use plain named parameters")
             elif hint is None:
@@ -281,7 +284,7 @@ def _within(seconds: float | None, name: str, call: Callable[[], Any]) -> Any:
 
 def _as_text(name: str, value: Any) -> str:
     if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
+        return value
     if value is None:
         return "Done."
     if isinstance(value, BaseModel):

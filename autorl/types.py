@@ -75,7 +75,7 @@ class Task(Value):
     @classmethod
     def of(cls, task: "str | Task") -> "Task":
         """A task from its text, or the task itself. Raises UsageError for an empty text."""
-        return task if isinstance(task, Task) else cls(text=task)
+        return task if isinstance(task, Task) else cls(text=clean_text(task))
 
 
 class Usage(Value):
@@ -289,6 +289,11 @@ class Limits:
     seconds: float = 600.0
     format_errors: int = 3
     repeats: int = 4
+
+
+def clean_text(text: str) -> str:
+    """Text that every database and file takes: no NUL, no lone surrogate."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def new_run_id() -> str:

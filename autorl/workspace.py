@@ -38,7 +38,10 @@ class Workspace:
             raise ToolError(f"{name[:60]!r} is not a file name")
         if PureWindowsPath(name).drive:
             raise ToolError(f"'{name}' names a drive", "Use a name inside the workspace, such as 'deck.pptx'")
-        path = (self.root / name).resolve()
+        try:
+            path = (self.root / name).resolve()
+        except (OSError, ValueError, RuntimeError) as error:  # what no file system takes; a link to itself
+            raise ToolError(f"{name[:60]!r} is not a file name: {error}") from error
         for root in (self.root,) if write else (self.root, *self.readable):
             if path.is_relative_to(root) and (path != root or not write):
                 return path

@@ -35,17 +35,20 @@ class Handler(socketserver.StreamRequestHandler):
                     length = int(header[15:])
             body = self.rfile.read(length)
             if line.startswith(b"POST"):
-                self._send(completion(json.loads(body)))
+                reply = _response(completion(json.loads(body)))
+                # All is noted before the answer goes out: the client may ask for it at once.
                 _LOG.append(body)
                 _STATS["requests"] += 1
                 _STATS["seconds"] += time.perf_counter() - started
             else:
-                self._send(_STATS if b"/stats" in line else [json.loads(kept) for kept in _LOG])
+                reply = _response(_STATS if b"/stats" in line else [json.loads(kept) for kept in _LOG])
+            self.wfile.write(reply)
 
-    def _send(self, value: Any) -> None:
-        body = json.dumps(value).encode()
-        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        self.wfile.write(head.encode() + body)
+
+def _response(value: Any) -> bytes:
+    body = json.dumps(value).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
 
 
 # Only one client runs at a time, so that plain values do.

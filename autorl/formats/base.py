@@ -3,14 +3,15 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any, Literal, NotRequired, TypedDict
 
 from autorl.errors import FormatError
 from autorl.formats import prompts
+from autorl.formats.prompts import Prompt
 from autorl.registry import signature
-from autorl.types import Action, Context, ToolSpec, Trajectory
+from autorl.types import Action, Context, ToolSpec, Trajectory, clean_text
 
 ELIDED = "[an earlier observation, left out to save space]"
 INPUT_CAP = 65_536
@@ -112,31 +113,36 @@ class Format(ABC):
 
     def correction(self, problem: str) -> str:
         """What to tell a policy whose answer could not be read."""
-        return prompts.render("correction", problem=problem, form=self.form)
+        return self._prompts[2].render(problem=problem, form=self.form)
 
     @property
     def prompt_hash(self) -> str:
-        return prompts.text_hash(self.name, "task", "correction")
+        return prompts.text_hash(*self._prompts)
+
+    @cached_property
+    def _prompts(self) -> tuple[Prompt, Prompt, Prompt]:
+        # Read once, so that what is asked throughout a run is what the hash in its provenance says.
+        return prompts.load(self.name), prompts.load("task"), prompts.load("correction")
 
     def _system(self, tools: tuple[ToolSpec, ...]) -> str:
-        return _system(self.name, tuple(spec.model_dump_json() for spec in tools))
+        return _system(self._prompts[0], tuple(spec.model_dump_json() for spec in tools))
 
     def _opening(self, context: Context) -> str:
-        return _opening(context.task.text, tuple(self.exemplar(e.trajectory) for e in context.exemplars))
+        return _opening(self._prompts[1], context.task.text, tuple(self.exemplar(e.trajectory) for e in context.exemplars))
 
 
 # Both are asked for at every step of a run and change at none.
 @lru_cache(maxsize=256)
-def _opening(task: str, exemplars: tuple[str, ...]) -> str:
-    return prompts.render("task", exemplars=exemplars, task=task)
+def _opening(prompt: Prompt, task: str, exemplars: tuple[str, ...]) -> str:
+    return prompt.render(exemplars=exemplars, task=task)
 
 
 @lru_cache(maxsize=32)
-def _system(name: str, specs: tuple[str, ...]) -> str:
+def _system(prompt: Prompt, specs: tuple[str, ...]) -> str:
     tools = [ToolSpec.model_validate_json(spec) for spec in specs]
     described = [{"signature": signature(t), "description": t.description, "hints": _hints(t)} for t in tools]
     ends = " or ".join(tool.name for tool in tools if tool.ends_run)
-    return prompts.render(name, tools=described, ends=ends)
+    return prompt.render(tools=described, ends=ends)
 
 
 def _hints(spec: ToolSpec) -> list[tuple[str, str]]:
@@ -168,11 +174,6 @@ def read_json_object(text: str, start: int) -> tuple[dict[str, Any], int]:
     except RecursionError as error:
         raise FormatError(_TOO_DEEP) from error
     return _clean(value), end
-
-
-def clean_text(text: str) -> str:
-    """Text that every database and file takes: no NUL, no lone surrogate."""
-    return text.encode("utf-8", "replace").decode().replace("\x00", "\ufffd")
 
 
 def _clean(value: Any, depth: int = 0) -> Any:

@@ -1,9 +1,9 @@
 """The text of the method: Thought / Action / Action Input / Observation. Works with any model."""
 
 from autorl.errors import FormatError
-from autorl.formats.base import INPUT_CAP, Constraint, Format, Parsed, clean_text, read_json_object, to_json
+from autorl.formats.base import INPUT_CAP, Constraint, Format, Parsed, read_json_object, to_json
 from autorl.formats.grammar import Grammar, literal
-from autorl.types import FINISH, Action, ToolSpec
+from autorl.types import FINISH, Action, ToolSpec, clean_text
 
 THOUGHT_LENGTH = 200
 """Characters of a thought under constraint."""

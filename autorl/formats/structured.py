@@ -4,10 +4,10 @@ import re
 from typing import Any
 
 from autorl.errors import FormatError
-from autorl.formats.base import INPUT_CAP, Constraint, Format, Parsed, clean_text, read_json_object, to_json
+from autorl.formats.base import INPUT_CAP, Constraint, Format, Parsed, read_json_object, to_json
 from autorl.formats.grammar import Grammar, literal
 from autorl.formats.react import THOUGHT_LENGTH
-from autorl.types import FINISH, Action, ToolSpec
+from autorl.types import FINISH, Action, ToolSpec, clean_text
 
 
 class Structured(Format):

@@ -70,6 +70,8 @@ class OpenAIServer:
         started = time.monotonic()
         try:
             reply = retrying(_streamed if request.on_text else _whole, client, body, request)
+        except _WatcherRaised as error:
+            raise error.what from None
         except Exception as error:
             raise self._failure(error) from error
         usage = reply.get("usage")
@@ -136,7 +138,7 @@ class OpenAIServer:
 def _whole(client: "openai.OpenAI", body: dict[str, Any], _: Request) -> dict[str, Any]:
     reply = client.chat.completions.create(**body)
     if not getattr(reply, "choices", None):
-        raise ModelUnavailable("the server's answer holds no choice", "Is it an OpenAI-compatible server?")
+        raise _no_choice()
     choice = reply.choices[0]
     return {"text": choice.message.content or "", "finish_reason": choice.finish_reason, "usage": reply.usage}
 
@@ -144,17 +146,38 @@ def _whole(client: "openai.OpenAI", body: dict[str, Any], _: Request) -> dict[st
 def _streamed(client: "openai.OpenAI", body: dict[str, Any], request: Request) -> dict[str, Any]:
     """As `_whole`. A stream that ends without a finish reason gives None: the SDK takes it for complete."""
     pieces: list[str] = []
-    finish_reason, usage = None, None
+    finish_reason, usage, choices = None, None, 0
     with client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}) as stream:
         for chunk in stream:
             usage = chunk.usage or usage
             for choice in chunk.choices:
+                choices += 1
                 finish_reason = choice.finish_reason or finish_reason
                 if choice.delta.content:
                     pieces.append(choice.delta.content)
-                    if request.on_text:
-                        request.on_text(choice.delta.content)
+                    _tell(request, choice.delta.content)
+    if not choices:
+        raise _no_choice()
     return {"text": "".join(pieces), "finish_reason": finish_reason, "usage": usage}
+
+
+class _WatcherRaised(Exception):
+    """Sets apart what the caller's own `on_text` raised: it is no failure of the server."""
+
+    def __init__(self, what: Exception) -> None:
+        self.what = what
+
+
+def _tell(request: Request, text: str) -> None:
+    try:
+        if request.on_text:
+            request.on_text(text)
+    except Exception as error:
+        raise _WatcherRaised(error) from error
+
+
+def _no_choice() -> ModelUnavailable:
+    return ModelUnavailable("the server's answer holds no choice", "Is it an OpenAI-compatible server?")
 
 
 def _may_pass(error: BaseException) -> bool:

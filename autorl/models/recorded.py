@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ class Recorded:
         self.path = Path(path)
         self.name = f"recorded:{path}"
         self.context_tokens = of.context_tokens if of else None
-        self.capabilities = of.capabilities if of else Capabilities(grammar=True, json_schema=True)
+        self.capabilities = of.capabilities if of else Capabilities()
         self._of = of
         self._lock = threading.Lock()
         self._given: dict[str, int] = {}
@@ -32,6 +33,9 @@ class Recorded:
         for number, line in enumerate(self.path.read_text("utf-8").splitlines() if self.path.is_file() else (), 1):
             try:
                 entry = json.loads(line)
+                if "takes" in entry:  # what the model took decides what it was asked
+                    self.capabilities = Capabilities(**entry["takes"])
+                    continue
                 self._known.setdefault(_key(entry["request"]), []).append(entry["completion"])
             except (ValueError, KeyError, TypeError) as error:
                 raise UsageError(f"line {number} of the recording '{path}' is no exchange: {error}") from error
@@ -45,6 +49,8 @@ class Recorded:
             answers = self._known.get(key, [])
         if answers and (turn < len(answers) or self._of is None):
             kept = answers[min(turn, len(answers) - 1)]
+            if request.on_text:
+                request.on_text(kept["text"])
             return Completion(kept["text"], kept["finish_reason"], Usage(**kept["usage"]), kept["seconds"])
         if self._of is None:
             raise ModelUnavailable(f"the recording '{self.path}' does not know this request: {self._difference(asked)}",
@@ -54,8 +60,10 @@ class Recorded:
                 "usage": completion.usage.model_dump(), "seconds": completion.seconds}
         with self._lock:
             self._known.setdefault(key, []).append(kept)
+            head = [] if self.path.is_file() else [{"takes": asdict(self.capabilities)}]
             with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"request": asked, "completion": kept}, ensure_ascii=False) + "\n")
+                for entry in (*head, {"request": asked, "completion": kept}):
+                    file.write(json.dumps(entry, ensure_ascii=False) + "\n")
         return completion
 
     def count(self, text: str) -> int:

@@ -52,12 +52,12 @@ class Scripted:
             answer = self._answers[position]
         else:
             raise ModelUnavailable(f"the script '{self.name}' has {position} answers and was asked for one more")
-        if isinstance(answer, Completion):
-            return answer
+        if isinstance(answer, str):
+            prompt = sum(self.count(message["content"]) for message in request.messages)
+            answer = Completion(answer, usage=Usage(prompt_tokens=prompt, completion_tokens=self.count(answer)))
         if request.on_text:
-            request.on_text(answer)
-        prompt = sum(self.count(message["content"]) for message in request.messages)
-        return Completion(answer, usage=Usage(prompt_tokens=prompt, completion_tokens=self.count(answer)))
+            request.on_text(answer.text)
+        return answer
 
     def count(self, text: str) -> int:
         return estimate(text)

@@ -1,8 +1,6 @@
-"""autorl with everything on: a store on disk, two exemplars recalled, every run verified. `off`: without the store."""
+"""autorl with everything on: a store on disk, two exemplars recalled, every run verified. `off`: without any of it."""
 
 import sys
-import tempfile
-from pathlib import Path
 
 from protocol import ANSWER, serve, task
 
@@ -28,20 +26,15 @@ def right(trajectory: Trajectory) -> bool:
 
 def main() -> None:
     keep = sys.argv[2:] != ["off"]
-    with tempfile.TemporaryDirectory() as folder:
-        store = ReplayStore(Path(folder) / "replay.db") if keep else None
-        agent = Agent(model="openai:mock", base_url=sys.argv[1], tools=[add], store=store,
-                      workspaces=Path(folder) / "runs")
+    agent = Agent(model="openai:mock", base_url=sys.argv[1], tools=[add], store=ReplayStore() if keep else None)
 
-        def solve(text: str) -> str:
-            trajectory = agent.solve(text, verify=right if keep else None)
-            # The first run of all has nothing to recall, every later one has.
-            assert not keep or trajectory.verified, trajectory
-            return trajectory.answer
+    def solve(text: str) -> str:
+        return agent.solve(text, verify=right if keep else None).answer
 
-        for number in range(STORED if keep else 1):
-            solve(task(number))
-        serve(solve, first=STORED)
+    for number in range(STORED):
+        solve(task(number))
+    assert not keep or len(agent.solve(task(STORED), verify=right).recalled) == agent.recall.k
+    serve(solve, first=STORED + 1)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 import sqlite3
 import sys
-import tempfile
 from itertools import count
-from pathlib import Path
 
 from langchain.agents import create_agent
 from langchain_core.tools import tool
@@ -25,19 +23,18 @@ def add(a: int, b: int) -> int:
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        connection = sqlite3.connect(Path(folder) / "checkpoints.db", check_same_thread=False)
-        # What autorl uses too: safe when the process dies. SQLite's own default would wait for the disk every time.
-        connection.execute("PRAGMA synchronous=NORMAL")
-        model = ChatOpenAI(model="mock", base_url=sys.argv[1], api_key=KEY, max_retries=0)
-        agent = create_agent(model, [add], checkpointer=SqliteSaver(connection))
-        threads = count()
+    connection = sqlite3.connect("checkpoints.db", check_same_thread=False)
+    # What autorl uses too: safe when the process dies. SQLite's own default would wait for the disk every time.
+    connection.execute("PRAGMA synchronous=NORMAL")
+    model = ChatOpenAI(model="mock", base_url=sys.argv[1], api_key=KEY, max_retries=0)
+    agent = create_agent(model, [add], checkpointer=SqliteSaver(connection))
+    threads = count()
 
-        def run(text: str) -> str:
-            config = {"configurable": {"thread_id": str(next(threads))}, "recursion_limit": 50}
-            return agent.invoke({"messages": [("user", text)]}, config)["messages"][-1].content
+    def run(text: str) -> str:
+        config = {"configurable": {"thread_id": str(next(threads))}, "recursion_limit": 50}
+        return agent.invoke({"messages": [("user", text)]}, config)["messages"][-1].content
 
-        serve(run)
+    serve(run)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """What every peer script does the same way: runs when told to, each beside the bare SDK with the same requests.
 
-A peer is started as `python PEER_run.py URL [WORDS]`. It reads a number of runs from a line of its standard input,
-does them, and writes one line of JSON: {"runs", "bare"} with, for each run, the seconds spent in the client.
+A peer is started as `python PEER_run.py URL [WORDS]` in an empty folder. It reads a number of runs from a line of its
+standard input, does them, and writes one line of JSON: {"runs", "bare", "cpu", "bytes"}. `runs` and `bare` are, for
+each run, the seconds spent in the client; `cpu` is the processor time of `runs` over that of `bare`, which other
+programs on the machine hardly touch; `bytes` are the sizes of the first and the last request of a run.
 
 `bare` is the `openai` SDK of the same environment sending again the bodies that the run before it sent: the same
 number of requests, growing in the same way. The server's own time is taken off both.
@@ -55,27 +57,29 @@ def serve(run: Callable[[str], Any], *, first: int = 0) -> None:
             client.chat.completions.create(**body)
 
     for line in sys.stdin:
-        measured: dict[str, list[float]] = {"runs": [], "bare": []}
+        measured: dict[str, list[float]] = {"runs": [], "bare": [], "cpu": []}
         for _ in range(int(line)):
-            measured["runs"].append(_client_seconds(url, once))
+            wall, cpu = _client_seconds(url, once)
             bodies = _get(url, "requests")
-            measured["bare"].append(_client_seconds(url, bare))
+            bare_wall, bare_cpu = _client_seconds(url, bare)
+            for name, value in (("runs", wall), ("bare", bare_wall), ("cpu", cpu - bare_cpu)):
+                measured[name].append(value)
         sent = [len(json.dumps(body)) for body in bodies]
         print(json.dumps({**measured, "bytes": [sent[0], sent[-1]]}), file=replies, flush=True)
 
 
-def _client_seconds(url: str, work: Callable[[], None]) -> float:
-    """Wall clock of `work`, less the time in which the server had its requests in hand."""
+def _client_seconds(url: str, work: Callable[[], None]) -> tuple[float, float]:
+    """Wall clock of `work`, less the time in which the server had its requests in hand, and its processor time."""
     before = _get(url, "stats")
     gc.collect()  # each starts with a clean heap; what it makes itself it also collects
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     work()
-    wall = time.perf_counter() - started
+    wall, cpu = time.perf_counter() - started, time.process_time() - cpu
     after = _get(url, "stats")
     requests = after["requests"] - before["requests"]
     if requests != COMPLETIONS:
         raise SystemExit(f"{requests} requests were made, expected {COMPLETIONS}")
-    return wall - (after["seconds"] - before["seconds"])
+    return wall - (after["seconds"] - before["seconds"]), cpu
 
 
 def _get(url: str, what: str) -> Any:

@@ -132,6 +132,9 @@ def save_deck(context: RunContext) -> str:
     with changing(context.workspace) as deck:
         if len(deck) < 2:
             raise ToolError("the deck has a title slide only", "Call add_slide first")
+        asked = slides_asked(context.task)
+        if asked is not None and len(deck) < asked.least:
+            raise ToolError(f"the deck has {len(deck)} of {asked} slides", f"Add {asked.least - len(deck)} more first")
     return f"Saved '{deck.name}'. {_progress(deck, context)}"
 
 

@@ -1,0 +1,62 @@
+import threading
+import time
+
+import pytest
+
+from autorl.errors import ModelUnavailable
+from autorl.models.base import Model
+from autorl.models.local import Local
+from autorl.models.openai import OpenAIServer
+from tests.conformance.models import RealModelSuite, ask
+
+pytestmark = pytest.mark.slow
+
+
+class TestLocal(RealModelSuite):
+    @pytest.fixture
+    def model(self, embedded: Local) -> Model:
+        return embedded
+
+
+class TestLocalOverHTTP(RealModelSuite):
+    """llama.cpp's own endpoint: a second real OpenAI-compatible server."""
+
+    @pytest.fixture
+    def model(self, embedded: Local) -> Model:
+        return OpenAIServer("smollm2", base_url=f"{embedded._server().listening_address}/v1")
+
+
+def test_the_weights_are_loaded_once_in_a_process(embedded: Local) -> None:
+    assert Local.shared("local") is embedded
+    assert embedded._server() is embedded._server()
+
+
+def test_tokens_are_counted_as_the_model_does(embedded: Local) -> None:
+    text = "Honey bees dance: \u6f22\u5b57 \U0001f41d."
+    pair = [embedded.complete(ask(text + more, max_tokens=1)).usage.prompt_tokens for more in ("", " again and again")]
+    assert pair[1] - pair[0] == embedded.count(f"{text} again and again") - embedded.count(text)
+
+
+def test_loopback_is_reached_whatever_the_proxy(embedded: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert embedded.count("a text that was never counted before") > 3
+
+
+def test_a_grammar_that_is_none_is_refused_and_not_ignored(embedded: Local) -> None:
+    with pytest.raises(ModelUnavailable, match="grammar"):
+        embedded.complete(ask(grammar="root ::= missing"))
+
+
+def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local) -> None:
+    import _thread
+
+    began = time.monotonic()
+    timer = threading.Timer(0.3, _thread.interrupt_main)
+    with pytest.raises(KeyboardInterrupt):
+        timer.start()
+        embedded.complete(ask("Tell a long story.", max_tokens=2000))
+    assert time.monotonic() - began < 8
+    assert embedded.complete(ask()).text, "and the model still answers"
