@@ -13,7 +13,7 @@ from autorl.formats.base import Style
 from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.policy import Policy, Sampling
-from autorl.registry import Ask, RunContext, Toolset
+from autorl.registry import Ask, RunContext, Toolset, nobody
 from autorl.replay.recall import Recall, as_recalled, recall, shown_before
 from autorl.replay.store import ReplayStore
 from autorl.run import Run
@@ -37,7 +37,7 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
     workspace = surroundings.workspace
     try:
         while (end := run.end(limits)) is None:
-            step = policy.act(run.context(tools), watcher.text if watcher else None)
+            step = policy.act(run.context(tools, surroundings), watcher.text if watcher else None)
             run = run.decided(step)
             if step.action:
                 run = run.observed(tools.call(step.action, surroundings))
@@ -57,7 +57,7 @@ class Agent:
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
     format: react or structured; style: how exemplars are shown, full or compact
-    ask: puts a tool's question to the user; "None" is the answer when it is not set
+    ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
     """
 
@@ -70,12 +70,12 @@ class Agent:
     limits: Limits = Limits()
     recall: Recall = Recall()
     base_url: str | None = None
-    ask: Ask = lambda _: "None"
+    ask: Ask = nobody
     workspaces: Path | None = None
     readable: Sequence[Path] = ()
 
     @classmethod
-    def of(cls, chosen: settings.Settings, *, store: ReplayStore | None, ask: Ask = lambda _: "None") -> "Agent":
+    def of(cls, chosen: settings.Settings, *, store: ReplayStore | None, ask: Ask = nobody) -> "Agent":
         """The agent that these settings describe."""
         return cls(
             model=chosen.model, tools=chosen.tools, store=store, format=chosen.format, style=chosen.style,
@@ -160,6 +160,7 @@ class Agent:
             settings={
                 "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
                 "constrained": self.sampling.constrained, "style": self.style, "k": self.recall.k,
-                "budget": self.recall.budget, "tools": [tool.name for tool in self.toolset],
+                "budget": self.recall.budget, "tools": [item for item in self.tools if isinstance(item, str)],
+                "base_url": self.base_url,
             },
         )

@@ -9,6 +9,9 @@ from autorl.formats.base import Constraint, Format, Message
 from autorl.models.base import Completion, Model, OnText, Request
 from autorl.types import Context, Observation, Step, ToolSpec
 
+HEAT, HOTTEST = 0.4, 1.2
+"""A constrained policy whose actions fail tries others: each failure in a row adds this share of the
+temperature, up to the hottest. Its form cannot suffer, and a small model would repeat itself for ever."""
 MESSAGE_TOKENS = 6
 """What a chat template adds to a message, from above."""
 
@@ -83,18 +86,30 @@ class Policy:
         constraint = Constraint()
         takes = self.model.capabilities
         if self.sampling.constrained and (takes.grammar or takes.json_schema):
-            constraint = _constraint(self.format.name, tuple(tool.model_dump_json() for tool in context.tools))
+            offered = tuple(tool.model_dump_json() for tool in context.available or context.tools)
+            constraint = _constraint(self.format.name, offered)
         seed = self.sampling.seed
         return Request(
             messages=messages,  # type: ignore[arg-type]  # a Message is a mapping of text to text
             stop=self.format.stop,
             max_tokens=self.sampling.max_tokens,
-            temperature=self.sampling.temperature,
+            temperature=self._temperature(context, constraint),
             seed=None if seed is None else seed + len(context.steps),
             grammar=constraint.grammar if takes.grammar else None,
             json_schema=constraint.json_schema if takes.json_schema and not takes.grammar else None,
             on_text=on_text,
         )
+
+    def _temperature(self, context: Context, constraint: Constraint) -> float:
+        base = self.sampling.temperature
+        if constraint == Constraint():
+            return base
+        failures = 0
+        for step in reversed(context.steps):
+            if step.observation is None or step.observation.ok:
+                break
+            failures += 1
+        return max(base, min(base * (1 + HEAT * failures), HOTTEST))
 
     def _room(self) -> int | None:
         """Tokens that a prompt may have."""

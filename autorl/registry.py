@@ -17,7 +17,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaViolation
 from jsonschema.exceptions import best_match
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
 from autorl.types import FINISH, Action, Observation, Task, ToolSpec, clean_text
@@ -31,16 +31,21 @@ TIMEOUT = 60.0
 Ask = Callable[[str], str]
 
 
+def nobody(question: str) -> str:
+    """Answers for a user who is not there."""
+    return "None"
+
+
 @dataclass(frozen=True)
 class RunContext:
     """What a tool may use of the run; a parameter with this type is filled in and hidden from the policy.
 
-    ask: puts a question to the user and returns the answer ("None" when nobody is there)
+    ask: puts a question to the user and returns the answer; `nobody` when there is none to ask
     """
 
     workspace: Workspace
     task: Task
-    ask: Ask = lambda _: "None"
+    ask: Ask = nobody
 
 
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -51,13 +56,15 @@ class Tool:
     """A function that the policy may call. Made by `tool`; still callable from Python as before.
 
     timeout: seconds, None for no limit; untrusted: its output comes from outside and taints the run;
-    ends_run: a call without an error ends the run
+    ends_run: a call without an error ends the run; available: whether a call makes sense as things stand,
+    None for always
     """
 
     function: Callable[..., Any]
     timeout: float | None = TIMEOUT
     untrusted: bool = False
     ends_run: bool = False
+    available: Callable[[RunContext], bool] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -94,16 +101,19 @@ class Tool:
         problem = best_match(self._validator.iter_errors(arguments))
         if problem is not None:
             raise ToolError(_explain(problem, self.spec))
+        return _within(self.timeout, self.name, lambda: self._run(arguments, context))
+
+    def _run(self, arguments: dict[str, Any], context: RunContext) -> Any:
         try:
             model = self._arguments.model_validate(arguments)
-        except ValueError as error:
-            details = error.errors()[0] if hasattr(error, "errors") else {"loc": (), "msg": str(error)}
-            where = ".".join(str(part) for part in details["loc"]) or "arguments"
-            raise ToolError(f"{self.name}: {where}: {' '.join(details['msg'].split())}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(_name(part) for part in first["loc"]) or "the arguments"
+            raise ToolError(f"{self.name}: {where}: {' '.join(first['msg'].split())}") from error
         values = {name: getattr(model, name) for name in model.model_fields_set}
         if self._context_parameter:
             values[self._context_parameter] = context
-        return _within(self.timeout, self.name, lambda: self.function(**values))
+        return self.function(**values)
 
     @cached_property
     def _signature(self) -> tuple[type[BaseModel], str | None]:
@@ -146,21 +156,25 @@ class Tool:
 def tool(function: Callable[..., Any], /) -> Tool: ...
 @typing.overload
 def tool(
-    *, timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False
+    *, timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
+    available: Callable[[RunContext], bool] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None, /, *,
     timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
+    available: Callable[[RunContext], bool] | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: `@tool`, or `@tool(timeout=5, untrusted=True, ends_run=True)`.
 
     The schema comes from the type hints (pydantic's, so models, enums, optionals and lists work), the
     description from the docstring's first paragraph, and a parameter's from a line `name: text` in it.
-    What the function raises becomes an observation. Raises UsageError for a parameter without a hint.
+    What the function raises becomes an observation. While `available` says no, a constrained policy cannot
+    choose the tool (invalid action masking; Huang and Ontanon 2020), and one that is free is told by the
+    tool's own error. Raises UsageError for a parameter without a hint.
     """
 
     def wrap(function: Callable[..., Any]) -> Tool:
-        made = Tool(function, timeout, untrusted, ends_run)
+        made = Tool(function, timeout, untrusted, ends_run, available)
         _ = made._signature  # a bad hint is the author's to see, at once
         return made
 
@@ -243,6 +257,10 @@ class Toolset:
                 return each
         raise UnknownName("tool", name, [each.name for each in self.tools])
 
+    def available(self, context: RunContext) -> tuple[ToolSpec, ...]:
+        """What makes sense to call as things stand; everything, where nothing would be left."""
+        return tuple(each.spec for each in self.tools if _makes_sense(each, context)) or self.specs
+
     def call(self, action: Action, context: RunContext) -> Observation:
         """Carry out `action`; whatever goes wrong in it is an observation."""
         try:
@@ -252,6 +270,13 @@ class Toolset:
                 return finish.call(action.arguments, context)
             return Observation(text=f"Error: {error}", ok=False)
         return chosen.call(action.arguments, context)
+
+
+def _makes_sense(tool: Tool, context: RunContext) -> bool:
+    try:
+        return tool.available is None or bool(tool.available(context))
+    except Exception:  # then the call itself has to tell what is wrong
+        return True
 
 
 def _within(seconds: float | None, name: str, call: Callable[[], Any]) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from autorl.journal import Journal
-from autorl.registry import Toolset
+from autorl.registry import RunContext, Toolset
 from autorl.types import TRANSITIONS, Context, Exemplar, Limits, Observation, Status, Step, Trajectory
 from autorl.workspace import Workspace
 
@@ -31,8 +31,13 @@ class Run:
             journal.began(trajectory)
         return run
 
-    def context(self, tools: Toolset) -> Context:
-        return Context(self.trajectory.task, tools.specs, self.exemplars, self.trajectory.steps)
+    def context(self, tools: Toolset, surroundings: RunContext) -> Context:
+        steps = self.trajectory.steps
+        available = tools.available(surroundings)
+        if len(steps) > 1 and _same(steps[-2], steps[-1]) and (stale := steps[-1].action):
+            # Twice the same gave the same: a constrained policy has to choose something else now.
+            available = tuple(tool for tool in available if tool.name != stale.name) or available
+        return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available)
 
     def decided(self, step: Step) -> "Run":
         for journal in self.journals:

@@ -266,13 +266,18 @@ class Exemplar:
 
 @dataclass(frozen=True)
 class Context:
-    """All that the policy knows at a step (C_t): format and tools first, then exemplars, task and steps."""
+    """All that the policy knows at a step (C_t): format and tools first, then exemplars, task and steps.
+
+    available: the tools that make sense to call now, which a constraint keeps to; the prompt shows all `tools`,
+    so that it stays the same from step to step
+    """
 
     task: Task
     tools: tuple[ToolSpec, ...]
     exemplars: tuple[Exemplar, ...] = ()
     steps: tuple[Step, ...] = ()
     elided: int = 0
+    available: tuple[ToolSpec, ...] = ()
 
 
 @dataclass(frozen=True)

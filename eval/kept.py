@@ -4,10 +4,10 @@
      "figures": {FIGURE: {"value", "unit", "interval", "n", "goal", "baseline", "command", "commit", "when"}}}
 
 What does not apply is left out. `interval` is [low, high] at 95 %; `n` is what `value` was made from; `baseline` is
-what it was measured against, in the same unit. `goal` is text: a comparison and a number with one space between
-them, `"<= 1.0"` or `">= 0.9"`; `meets(value, goal)` reads it. `commit` ends in `+` if there were changes on top of it.
-Several scripts may feed one file: each figure names the command, commit and time it came from, and the file itself
-the last one that wrote to it.
+what it was measured against, in the same unit; a figure that fell short of its goal may say why in `reason`.
+`goal` is text: a comparison and a number with one space between them, `"<= 1.0"` or `">= 0.9"`; `meets(value, goal)`
+reads it. `commit` ends in `+` if there were changes on top of it. Several scripts may feed one file: each figure names
+the command, commit and time it came from, and the file itself the last one that wrote to it.
 """
 
 import json
@@ -35,7 +35,7 @@ def keep(name: str, figures: Mapping[str, Mapping[str, Any]], command: str) -> P
     for figure, fields in figures.items():
         if fields.get("goal") is not None:
             meets(fields["value"], fields["goal"])
-        kept[figure] = {key: value for key, value in {**fields, **made}.items() if value is not None}
+        kept[figure] = {key: _rounded(value) for key, value in {**fields, **made}.items() if value is not None}
     whole = {"name": name, **made, "machine": machine(), "figures": dict(sorted(kept.items()))}
     path.parent.mkdir(exist_ok=True)
     text = json.dumps({key: value for key, value in whole.items() if value is not None}, indent=1, ensure_ascii=False)
@@ -78,6 +78,13 @@ def commit() -> str | None:
     here = _output("git", "rev-parse", "--short=12", "HEAD")
     changed = _output("git", "status", "--porcelain", "--", ":/", ":(exclude,top)eval/results")
     return f"{here}+" if here and changed else here
+
+
+def _rounded(value: Any) -> Any:
+    """Four significant digits: no measurement here knows more."""
+    if isinstance(value, (list, tuple)):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _output(*command: str) -> str | None:

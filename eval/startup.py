@@ -13,7 +13,6 @@ import shlex
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
@@ -25,16 +24,9 @@ WARM_UP = 3
 
 
 def help_command() -> list[str]:
-    """What follows `python` to run `autorl --help`: the console script of this environment, or what it would do."""
+    """What follows `python` to run `autorl --help`: the console script of this environment, or the module."""
     script = Path(sys.executable).parent / "autorl"
-    return [str(script) if script.exists() else str(_stand_in()), "--help"]
-
-
-def _stand_in() -> Path:
-    """The console script as pip would have written it, for a checkout that was not installed."""
-    script = Path(tempfile.mkdtemp()) / "autorl"
-    script.write_text("import sys\nfrom autorl.cli import main\nsys.exit(main())\n")
-    return script
+    return [*([str(script)] if script.exists() else ["-m", "autorl"]), "--help"]
 
 
 def seconds(command: list[str]) -> float:
@@ -59,8 +51,8 @@ def main() -> None:
     parser.add_argument("--no-keep", action="store_true", help="print only, and leave eval/results as it is")
     given = parser.parse_args()
     ours, theirs = help_command(), ["-c", "import typer"]
-    for _ in range(WARM_UP):
-        seconds(ours), seconds(theirs)
+    for command in (ours, theirs) * WARM_UP:
+        seconds(command)
     pairs = [(seconds(ours), seconds(theirs)) for _ in range(given.runs)]
 
     def ratio(drawn: list[tuple[float, float]]) -> float:

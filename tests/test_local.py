@@ -1,5 +1,8 @@
+import os
+import signal
 import threading
 import time
+import urllib.request
 
 import pytest
 
@@ -40,6 +43,7 @@ def test_tokens_are_counted_as_the_model_does(embedded: Local) -> None:
 def test_loopback_is_reached_whatever_the_proxy(embedded: Local, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # what an earlier call left
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     assert embedded.count("a text that was never counted before") > 3
@@ -51,12 +55,13 @@ def test_a_grammar_that_is_none_is_refused_and_not_ignored(embedded: Local) -> N
 
 
 def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local) -> None:
-    import _thread
-
     began = time.monotonic()
-    timer = threading.Timer(0.3, _thread.interrupt_main)
+    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         timer.start()
-        embedded.complete(ask("Tell a long story.", max_tokens=2000))
+        try:
+            embedded.complete(ask(max_tokens=4000, grammar='root ::= ("a " | "b ")+'))
+        finally:
+            timer.cancel()
     assert time.monotonic() - began < 8
     assert embedded.complete(ask()).text, "and the model still answers"

@@ -176,6 +176,21 @@ def test_what_only_pydantic_can_see_is_one_line_too(context: RunContext) -> None
     assert "\n" not in observation.text
 
 
+def test_a_model_of_the_tool_s_author_that_breaks_is_an_observation(context: RunContext) -> None:
+    class Broken(BaseModel):
+        name: str
+
+        def model_post_init(self, _: Any) -> None:
+            raise KeyError("lost")
+
+    def use(what: Broken) -> str:
+        return "done"
+
+    observation = call(use, context, what={"name": "x"})
+    assert not observation.ok
+    assert "KeyError" in observation.text
+
+
 @given(st.sampled_from([*RICH, bounds]), st.dictionaries(NAMES | TEXT, JSON, max_size=4))
 def test_no_arguments_make_a_call_raise(each: Tool, arguments: dict[str, Any]) -> None:
     observation = each.call(arguments, RunContext(Workspace(Path("work")), Task.of("Do it")))

@@ -5,10 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from autorl.errors import ToolError
-from autorl.registry import Pack, RunContext, tool
+from autorl.registry import Pack, RunContext, nobody, tool
 
 
-@tool(timeout=None)  # a person takes as long as a person takes
+# A person takes as long as a person takes; where there is none, a question is a wasted step.
+@tool(timeout=None, available=lambda context: context.ask is not nobody)
 def ask_user(question: Annotated[str, Field(min_length=1, max_length=200)], context: RunContext) -> str:
     """Ask the user one question.
 

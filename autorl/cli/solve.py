@@ -47,22 +47,28 @@ def solve(
     from autorl import settings
     from autorl.agent import Agent
     from autorl.errors import AutorlError, UsageError
+    from autorl.registry import nobody
     from autorl.replay.store import ReplayStore
     from autorl.types import Task
 
     if (task is None) == (resume is None):
         raise UsageError("give either a task or --resume RUN", 'For example: autorl solve "Make a deck about bees"')
-    chosen = settings.resolve({
+    kept = ReplayStore(settings.resolve({"store": store}).store)
+    given = {
         "model": model, "base_url": base_url, "tools": tuple(tools) if tools else None,
         "readable": tuple(read) if read else None, "k": 0 if no_replay else k, "budget": budget, "format": format,
         "style": style, "constrained": constrained, "temperature": temperature, "seed": seed, "store": store,
         "max_tokens": max_tokens, "max_steps": max_steps, "max_seconds": max_seconds,
-    })
+    }
+    # A run goes on as it began, but for what is said anew.
+    began = _as_it_began(kept.get(resume)) if resume else {}
+    chosen = settings.resolve({**began, **{name: value for name, value in given.items() if value is not None}})
     asked = None if task is None else Task.of(task).model_copy(update={"verifier": verifier})
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", "Name a folder")
     watcher = _watcher(quiet=as_json)
-    agent = Agent.of(chosen, store=ReplayStore(chosen.store), ask=_ask)
+    there = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
+    agent = Agent.of(chosen, store=kept, ask=_ask if there else nobody)
     try:
         done = agent.solve(asked, watcher=watcher) if asked else agent.resume(resume or "", watcher=watcher)
     except (AutorlError, KeyboardInterrupt) as error:
@@ -107,10 +113,16 @@ def feedback(
         say(f"{found.id}: {'a good example now' if good else 'not to be recalled'}.")
 
 
+def _as_it_began(run: "Trajectory") -> dict[str, Any]:
+    recorded = run.provenance.settings
+    same = {name: recorded.get(name) for name in ("temperature", "max_tokens", "constrained", "style", "base_url")}
+    tools = recorded.get("tools")
+    return {**same, "model": run.provenance.model, "format": run.provenance.format, "seed": run.provenance.seed,
+            "tools": tuple(tools) if tools else None}
+
+
 def _ask(question: str) -> str:
     """Put a tool's question to the person at the terminal."""
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return "None"
     return console().input(f"\n[bold]The agent asks:[/] {question}\n> ").strip() or "None"
 
 

@@ -19,14 +19,19 @@ CONTEXT = 8192
 
 _REPETITION = {
     # A small model repeats itself without these. DRY (Weidmann 2023) makes a token less likely the longer
-    # the text it would repeat. A line break ends a sequence, so that the labels of a format may recur.
+    # the text it would repeat. A line break, a quote and a colon end a sequence, so that the labels of a format
+    # and the keys of its JSON may recur.
     "dry_multiplier": 0.8,
     "dry_allowed_length": 3,
     "dry_penalty_last_n": 1024,
-    "dry_sequence_breakers": ["\n"],
+    "dry_sequence_breakers": ["\n", "\"", ":"],
     "repeat_penalty": 1.05,
     "repeat_last_n": 256,
 }
+
+
+_LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""Opens what lies on this machine, whatever proxy the environment names."""
 
 
 class Local:
@@ -106,7 +111,7 @@ class Local:
             f"{self._server().listening_address}/tokenize", json.dumps({"content": text}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as reply:
+        with _LOOPBACK.open(request, timeout=30) as reply:
             return len(json.load(reply)["tokens"])
 
     def _server(self) -> Any:
@@ -144,7 +149,8 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
     """
     pieces: list[str] = []
     last: dict[str, Any] = {}
-    failed: list[BaseException] = []
+    failed: list[Exception] = []
+    raised: list[Exception] = []
     cancelled = threading.Event()
 
     def receive(chunk: dict[str, Any]) -> bool:
@@ -154,8 +160,12 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
             text = (choice.get("delta") or {}).get("content")
             if text:
                 pieces.append(text)
-                if on_text:
-                    on_text(text)
+                try:
+                    if on_text:
+                        on_text(text)
+                except Exception as error:  # the caller's own; it must not pass through llama.cpp
+                    raised.append(error)
+                    return True
         return cancelled.is_set()
 
     def generate() -> None:
@@ -171,6 +181,8 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
     except BaseException:
         cancelled.set()
         raise
+    if raised:
+        raise raised[0]
     if failed:
         raise ModelUnavailable(f"llama.cpp failed: {failed[0]}") from failed[0]
     return {**last, "text": "".join(pieces)}

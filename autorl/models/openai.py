@@ -22,6 +22,7 @@ LONGEST_WAIT = 60.0
 TIMEOUT = 300.0
 """Seconds without a byte before a request is given up."""
 RETRIED = (408, 409, 429)
+_PATH = "/chat/completions"
 
 
 class OpenAIServer:
@@ -104,7 +105,7 @@ class OpenAIServer:
         if request.seed is not None:
             body["seed"] = request.seed
         if request.grammar and self._vllm:
-            body["extra_body"] = {"structured_outputs": {"grammar": request.grammar}}
+            body["structured_outputs"] = {"grammar": request.grammar}
         elif request.json_schema:
             schema = {"name": "step", "schema": request.json_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
@@ -135,8 +136,12 @@ class OpenAIServer:
         return ModelUnavailable(f"{where} gave an answer that cannot be read: {type(error).__name__}: {error}")
 
 
+# Both post the body as it is: `chat.completions.create` walks through every message of it again, which takes
+# longer than all that autorl does at a step.
 def _whole(client: "openai.OpenAI", body: dict[str, Any], _: Request) -> dict[str, Any]:
-    reply = client.chat.completions.create(**body)
+    from openai.types.chat import ChatCompletion
+
+    reply = client.post(_PATH, body=body, cast_to=ChatCompletion)
     if not getattr(reply, "choices", None):
         raise _no_choice()
     choice = reply.choices[0]
@@ -145,9 +150,15 @@ def _whole(client: "openai.OpenAI", body: dict[str, Any], _: Request) -> dict[st
 
 def _streamed(client: "openai.OpenAI", body: dict[str, Any], request: Request) -> dict[str, Any]:
     """As `_whole`. A stream that ends without a finish reason gives None: the SDK takes it for complete."""
+    from openai import Stream
+    from openai.types.chat import ChatCompletionChunk
+
     pieces: list[str] = []
     finish_reason, usage, choices = None, None, 0
-    with client.chat.completions.create(**body, stream=True, stream_options={"include_usage": True}) as stream:
+    streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
+    reply = client.post(_PATH, body=streamed, cast_to=ChatCompletionChunk, stream=True,
+                        stream_cls=Stream[ChatCompletionChunk])
+    with reply as stream:
         for chunk in stream:
             usage = chunk.usage or usage
             for choice in chunk.choices:

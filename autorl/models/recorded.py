@@ -82,7 +82,7 @@ class Recorded:
 
 
 def _around(value: Any, other: Any) -> str:
-    new, old = json.dumps(value, ensure_ascii=False), json.dumps(other, ensure_ascii=False)
+    new, old = (json.dumps(each, sort_keys=True, ensure_ascii=False) for each in (value, other))
     start = next((i for i, (a, b) in enumerate(zip(new, old, strict=False)) if a != b), min(len(new), len(old)))
     begin = max(0, start - 30)
     return f"...{new[begin : start + 40]}..., recorded was ...{old[begin : start + 40]}..."

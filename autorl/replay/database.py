@@ -51,8 +51,12 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A consistent view of the store. Raises StoreUnavailable."""
-        with self._errors(), self._readers.connect() as connection:
-            yield connection
+        try:
+            with self._errors(), self._readers.connect() as connection:
+                yield connection
+        except ValueError as error:  # from the types that every row must fit
+            raise StoreUnavailable(f"the replay store {self.path} holds a row that cannot be read: {error}",
+                                   "Did another program change it? autorl doctor checks the whole file") from error
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:

@@ -1,5 +1,6 @@
 """What a task means, as a vector: the embedded model is WordLlama (256 dimensions, no network)."""
 
+import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +29,12 @@ def _load() -> Any:
     global _model
     with _lock:
         if _model is None:
+            root = logging.getLogger()
+            handlers, level = root.handlers[:], root.level
             import wordllama
 
+            # Its import turns on logging for the whole program; that is for the program to decide.
+            root.handlers[:], root.level = handlers, level
             folder = Path(wordllama.__file__).parent
             _model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
         return _model

@@ -1,19 +1,25 @@
 """Takes secrets out of text before it is written anywhere."""
 
+import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any
 
+from pydantic import BaseModel
+
+_BEGIN = r"(?:\b|(?<=\\[bfnrt]))"  # of a word, or after an escape such as the \n of JSON that a policy wrote
 _SHAPES = re.compile(
-    r"\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,200}"  # OpenAI, Anthropic, Stripe
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,200}"  # GitHub
-    r"|\bgithub_pat_[A-Za-z0-9_]{20,200}"
-    r"|\bhf_[A-Za-z0-9]{20,100}"  # Hugging Face
-    r"|\bxox[abprs]-[A-Za-z0-9-]{10,200}"  # Slack
-    r"|\bA(?:KIA|SIA)[A-Z0-9]{16}\b"  # AWS
-    r"|\bAIza[A-Za-z0-9_-]{30,60}"  # Google
-    r"|\beyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000}"  # JSON web tokens
-    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}-----END [A-Z ]{0,30}PRIVATE KEY-----"
+    rf"{_BEGIN}(?:(?:sk|pk|rk)-[A-Za-z0-9_-]{{16,200}}"  # OpenAI, Anthropic, Stripe
+    r"|gh[pousr]_[A-Za-z0-9]{20,200}"  # GitHub
+    r"|github_pat_[A-Za-z0-9_]{20,200}"
+    r"|hf_[A-Za-z0-9]{20,100}"  # Hugging Face
+    r"|xox[abprs]-[A-Za-z0-9-]{10,200}"  # Slack
+    r"|A(?:KIA|SIA)[A-Z0-9]{16}\b"  # AWS
+    r"|AIza[A-Za-z0-9_-]{30,60}"  # Google
+    r"|eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000})"  # JSON web tokens
+    # A key whose end was cut off is a secret as well.
+    r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _MARKS = ("sk-", "pk-", "rk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "xox", "AKIA", "ASIA",
           "AIza", "eyJ", "PRIVATE KEY")
@@ -27,12 +33,12 @@ REDACTED = "[redacted]"
 def redactor() -> Callable[[str], str]:
     """A function that takes out what looks like a key, and the values of variables that are named like one.
 
-    The environment is read once, here. It is safe on JSON: nothing it takes out holds a quote or a
-    backslash of the syntax.
+    The environment is read once, here.
     """
     found = {
-        value for name, value in os.environ.items()
+        spelling for name, value in os.environ.items()
         if len(value) >= _SHORTEST and any(part in name.upper() for part in _TELLING)
+        for spelling in _spellings(value)
     }
     secrets = sorted(found, key=len, reverse=True)  # one may be a part of another
 
@@ -44,3 +50,30 @@ def redactor() -> Callable[[str], str]:
         return _SHAPES.sub(REDACTED, text) if any(mark in text for mark in _MARKS) else text
 
     return redact
+
+
+def redacted_json(value: BaseModel, redact: Callable[[str], str]) -> str:
+    """`value` as JSON without its secrets. What is taken out is text; a number that looks alike stays."""
+    text = value.model_dump_json()
+    return text if redact(text) == text else within(value, redact).model_dump_json()
+
+
+def within(value: Any, redact: Callable[[str], str]) -> Any:
+    """A copy of `value` with `redact` applied to every text in it."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(update={name: within(old, redact) for name, old in value})
+    if isinstance(value, dict):
+        return {redact(key): within(old, redact) for key, old in value.items()}
+    return type(value)(within(old, redact) for old in value) if isinstance(value, (list, tuple)) else value
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    """A secret as it is, and as JSON writes it: in arguments, in a policy's own text, and in JSON inside those."""
+    yield secret
+    for ascii_only in (False, True):
+        text = secret
+        for _ in range(3):
+            text = json.dumps(text, ensure_ascii=ascii_only)[1:-1]
+            yield text

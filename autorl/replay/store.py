@@ -11,9 +11,9 @@ from sqlalchemy.dialects.sqlite import insert
 
 from autorl.errors import UnknownName, UsageError
 from autorl.journal import Journal
-from autorl.replay import database, owner
-from autorl.replay.redact import redactor
-from autorl.replay.schema import artifacts, embeddings, injections, observations, runs, steps, tasks, trust_changes
+from autorl.replay import database, owner, queries
+from autorl.replay.redact import redacted_json, redactor, within
+from autorl.replay.schema import artifacts, embeddings, injections, runs, tasks, trust_changes
 from autorl.replay.schema import verdicts as verdict_rows
 from autorl.types import (
     TRANSITIONS,
@@ -29,10 +29,6 @@ from autorl.types import (
     Verdict,
 )
 from autorl.verify.checks import by_person
-
-# Made once: these two are written at every step.
-_ADD_STEP = steps.insert()
-_ADD_OBSERVATION = observations.insert()
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ class ReplayStore(Journal):
     # What a run writes down (see Journal).
 
     def began(self, trajectory: Trajectory) -> None:
-        task = self._safe(trajectory.task)
+        task: Task = within(trajectory.task, self._redact)
         with self._database.writing() as connection:
             kept = connection.scalar(sa.select(tasks.c.text).where(tasks.c.id == task.id))
             if kept is None:
@@ -112,11 +108,11 @@ class ReplayStore(Journal):
     def decided(self, run: str, step: Step) -> None:
         body = self._json(step.model_copy(update={"observation": None}))
         with self._database.writing() as connection:
-            connection.execute(_ADD_STEP, {"run": run, "step": step.index, "body": body})
+            connection.execute(queries.ADD_STEP, {"run": run, "step": step.index, "body": body})
 
     def observed(self, run: str, index: int, observation: Observation) -> None:
         with self._database.writing() as connection:
-            connection.execute(_ADD_OBSERVATION, {"run": run, "step": index, "body": self._json(observation)})
+            connection.execute(queries.ADD_OBSERVATION, {"run": run, "step": index, "body": self._json(observation)})
 
     def ended(self, trajectory: Trajectory) -> None:
         called = sorted({action.name for action in trajectory.actions})
@@ -127,8 +123,9 @@ class ReplayStore(Journal):
             })
             connection.execute(artifacts.delete().where(artifacts.c.run == trajectory.id))
             if trajectory.artifacts:
-                connection.execute(artifacts.insert(), [
-                    {"run": trajectory.id, **artifact.model_dump()} for artifact in trajectory.artifacts
+                connection.execute(insert(artifacts).on_conflict_do_nothing(), [
+                    {"run": trajectory.id, **within(artifact, self._redact).model_dump()}
+                    for artifact in trajectory.artifacts
                 ])
             if trajectory.tainted:
                 self._change_trust(connection, trajectory.id, "quarantined", "it read what came from outside", "autorl")
@@ -162,38 +159,26 @@ class ReplayStore(Journal):
 
     def get(self, run: str) -> Trajectory:
         """The whole trajectory of `run` (an id, or its beginning). Raises UnknownName."""
-        found = self.summary(run).id
         with self._database.reading() as connection:
-            row = connection.execute(
-                sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task)
-                .where(runs.c.id == found)
-            ).mappings().one()
-            answered = sa.and_(observations.c.run == steps.c.run, observations.c.step == steps.c.step)
-            taken = connection.execute(
-                sa.select(steps.c.body, observations.c.body).outerjoin(observations, answered)
-                .where(steps.c.run == found).order_by(steps.c.step)
-            ).all()
-            shown = connection.execute(
-                sa.select(injections).where(injections.c.run == found).order_by(injections.c.rank)
-            ).mappings().all()
-            made = connection.execute(
-                sa.select(artifacts).where(artifacts.c.run == found).order_by(artifacts.c.path)
-            ).mappings().all()
-            verdict = connection.scalar(
-                sa.select(verdict_rows.c.body).where(verdict_rows.c.run == found).order_by(verdict_rows.c.id.desc())
-                .limit(1)
+            row = connection.execute(queries.RUN, {"run": run}).mappings().one_or_none()
+            found = run if row else self.summary(run).id
+            named = {"run": found}
+            row = row or connection.execute(queries.RUN, named).mappings().one()
+            taken = connection.execute(queries.STEPS, named).all()
+            shown = connection.execute(queries.INJECTIONS, named).mappings().all()
+            made = connection.execute(queries.ARTIFACTS, named).mappings().all()
+            verdict = connection.scalar(queries.VERDICT, named)
+            return Trajectory(
+                id=found, task=Task.model_validate_json(row["task_body"]), status=Status(row["status"]),
+                reason=row["reason"], answer=row["answer"],
+                steps=tuple(_step(step, observation) for step, observation in taken),
+                recalled=tuple(Recalled(run=r["exemplar"], rank=r["rank"], score=r["score"], origin=r["origin"])
+                               for r in shown),
+                artifacts=tuple(Artifact(path=a["path"], sha256=a["sha256"], bytes=a["bytes"]) for a in made),
+                verdict=Verdict.model_validate_json(verdict) if verdict else None,
+                provenance=Provenance.model_validate_json(row["provenance"]),
+                started=datetime.fromisoformat(row["started"]), seconds=row["seconds"],
             )
-        return Trajectory(
-            id=found, task=Task.model_validate_json(row["task_body"]), status=Status(row["status"]),
-            reason=row["reason"], answer=row["answer"],
-            steps=tuple(_step(step, observation) for step, observation in taken),
-            recalled=tuple(Recalled(run=r["exemplar"], rank=r["rank"], score=r["score"], origin=r["origin"])
-                           for r in shown),
-            artifacts=tuple(Artifact(path=a["path"], sha256=a["sha256"], bytes=a["bytes"]) for a in made),
-            verdict=Verdict.model_validate_json(verdict) if verdict else None,
-            provenance=Provenance.model_validate_json(row["provenance"]),
-            started=datetime.fromisoformat(row["started"]), seconds=row["seconds"],
-        )
 
     def summary(self, run: str) -> Summary:
         """One run on one line, by its id or an unambiguous beginning of it. Raises UnknownName, UsageError."""
@@ -207,8 +192,7 @@ class ReplayStore(Journal):
 
     def newest(self, *, limit: int = 20, passed: bool | None = None) -> list[Summary]:
         """The newest runs first; those that passed (or did not), by their newest verdict, when asked."""
-        newest = _newest_verdicts()
-        return self._summaries(sa.true() if passed is None else newest.c.passed.is_(passed), limit=limit)
+        return self._summaries(sa.true() if passed is None else queries.NEWEST.c.passed.is_(passed), limit=limit)
 
     def search(self, words: str, *, limit: int = 20) -> list[Summary]:
         """Runs of the tasks that share words with `words`, best match first."""
@@ -217,7 +201,7 @@ class ReplayStore(Journal):
         with self._database.reading() as connection:
             of_task = dict(connection.execute(
                 sa.select(runs.c.id, runs.c.task).where(runs.c.id.in_([s.id for s in found]))
-            ).tuples().all())
+            ).all())
         return sorted(found, key=lambda summary: order[of_task[summary.id]])[:limit]
 
     def by_words(self, text: str, *, limit: int) -> list[tuple[str, float]]:
@@ -234,24 +218,9 @@ class ReplayStore(Journal):
 
     def candidates(self) -> list[Candidate]:
         """The best run of each task that is finished, passed and trusted."""
-        newest = _newest_verdicts()
-        mine = _newest_verdicts().alias("outcome")
-        record = (
-            sa.select(injections.c.exemplar, sa.func.count().label("shown"),
-                      sa.func.sum(sa.cast(mine.c.passed, sa.Integer)).label("wins"))
-            .join(mine, mine.c.run == injections.c.run).group_by(injections.c.exemplar).subquery()
-        )
-        length = sa.select(sa.func.count()).where(steps.c.run == runs.c.id).scalar_subquery()
-        query = (
-            sa.select(runs.c.id, runs.c.task, tasks.c.text, runs.c.tools, newest.c.score, length,
-                      sa.func.coalesce(record.c.wins, 0), sa.func.coalesce(record.c.shown, 0))
-            .join(tasks, tasks.c.id == runs.c.task).join(newest, newest.c.run == runs.c.id)
-            .outerjoin(record, record.c.exemplar == runs.c.id)
-            .where(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", newest.c.passed.is_(True))
-        )
         best: dict[str, Candidate] = {}
         with self._database.reading() as connection:
-            for run, task, text, tools, score, count, wins, shown in connection.execute(query):
+            for run, task, text, tools, score, count, wins, shown in connection.execute(queries.CANDIDATES):
                 new = Candidate(run, task, text, frozenset(json.loads(tools)), score, count, wins, shown)
                 old = best.get(task)
                 if old is None or (new.score, -new.steps, new.run) > (old.score, -old.steps, old.run):
@@ -265,7 +234,7 @@ class ReplayStore(Journal):
             for start in range(0, len(wanted), 500):
                 query = sa.select(embeddings.c.task, embeddings.c.vector).where(
                     embeddings.c.model == model, embeddings.c.task.in_(wanted[start : start + 500]))
-                found.update(connection.execute(query).tuples().all())
+                found.update(connection.execute(query).all())
         return found
 
     def keep_vectors(self, vectors: Iterable[tuple[str, bytes]], model: str) -> None:
@@ -290,12 +259,11 @@ class ReplayStore(Journal):
 
     def counts(self) -> dict[str, int]:
         """How many runs there are by status, and how many passed."""
-        newest = _newest_verdicts()
         with self._database.reading() as connection:
-            counted = connection.execute(sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status)).tuples()
+            counted = connection.execute(sa.select(runs.c.status, sa.func.count()).group_by(runs.c.status))
             result = {str(status): count for status, count in counted}
             result["passed"] = connection.scalar(
-                sa.select(sa.func.count()).select_from(newest).where(newest.c.passed.is_(True))) or 0
+                sa.select(sa.func.count()).select_from(queries.NEWEST).where(queries.NEWEST.c.passed.is_(True))) or 0
         return result
 
     def check(self) -> list[str]:
@@ -303,14 +271,7 @@ class ReplayStore(Journal):
         return self._database.check()
 
     def _summaries(self, where: sa.ColumnElement[bool], *, limit: int) -> list[Summary]:
-        newest = _newest_verdicts()
-        length = sa.select(sa.func.count()).where(steps.c.run == runs.c.id).scalar_subquery()
-        query = (
-            sa.select(runs.c.id, tasks.c.text, runs.c.status, runs.c.trust, newest.c.passed, newest.c.score, length,
-                      runs.c.provenance, runs.c.started)
-            .join(tasks, tasks.c.id == runs.c.task).outerjoin(newest, newest.c.run == runs.c.id)
-            .where(where).order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
-        )
+        query = queries.SUMMARIES.where(where).limit(limit)
         with self._database.reading() as connection:
             return [
                 Summary(run, text, Status(status), trust, passed, score, count,
@@ -335,16 +296,7 @@ class ReplayStore(Journal):
                     {"status": Status.FAILED, "reason": "its process ended before the run did"})
 
     def _json(self, value: Step | Observation | Provenance | Verdict) -> str:
-        return self._redact(value.model_dump_json())
-
-    def _safe(self, task: Task) -> Task:
-        return Task.model_validate_json(self._redact(task.model_dump_json()))
-
-
-def _newest_verdicts() -> sa.Subquery:
-    """The newest verdict of each run."""
-    newest = sa.select(sa.func.max(verdict_rows.c.id)).group_by(verdict_rows.c.run)
-    return sa.select(verdict_rows).where(verdict_rows.c.id.in_(newest)).subquery()
+        return redacted_json(value, self._redact)
 
 
 def _step(body: str, observation: str | None) -> Step:

@@ -20,6 +20,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
+# As in mock_server.py, which a peer's environment does not see.
 COMPLETIONS = 10
 ANSWER = "The total is 63."
 KEY = "none"

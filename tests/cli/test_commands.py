@@ -113,6 +113,15 @@ def test_a_wrong_settings_file_is_named_with_the_key(autorl):
     assert "autorl.toml" in done.stderr
 
 
+def test_a_prompt_with_an_unknown_variable_is_named_with_what_it_may_use(autorl, script):
+    Path("autorl.toml").touch()
+    Path("prompts").mkdir()
+    Path("prompts/task.jinja").write_text("Do this: {{ tsk }}")
+    done = autorl("solve", TASK, "--model", script(DECK))
+    assert done.returncode == 2
+    assert all(part in done.stderr for part in ("task.jinja", "tsk", "exemplars, task"))
+
+
 def test_init_makes_a_project_whose_examples_work(autorl, script):
     made = autorl("init", "work", "--json")
     assert {name.split("/")[0] for name in json.loads(made.stdout)["files"]} == \

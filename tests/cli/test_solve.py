@@ -133,7 +133,7 @@ def test_control_c_keeps_the_run_which_goes_on_after_it(autorl, script, tmp_path
     assert (process.returncode, "Traceback" in errors) == (5, False)
     run = re.search(r"autorl solve --resume (\S+)", out)[1]
     assert json.loads(autorl("replay", "show", run, "--json").stdout)["status"] == "cancelled"
-    go_on = ["--tools", "waiting", "--model", script(["Thought: enough.\nFinal Answer: waited"])]
+    go_on = ["--model", script(["Thought: enough.\nFinal Answer: waited"])]
     done = json.loads(autorl("solve", "--resume", run, *go_on, "--json").stdout)
     assert (done["status"], done["steps"]) == ("finished", 2)
     shown = json.loads(autorl("replay", "show", run, "--json").stdout)

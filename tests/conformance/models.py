@@ -66,7 +66,7 @@ class ModelSuite:
         assert model.count("") <= 2
         assert model.count(text) + model.count(GREET[0]["content"]) + 20 >= asked
         assert model.count(text + text) > model.count(text)
-        assert model.count("\ud800 \u6f22\u5b57 \U0001f41d") > 0
+        assert model.count("\u6f22\u5b57 \U0001f41d") > 0
 
     def test_a_backend_says_what_it_takes(self, model: Model) -> None:
         assert isinstance(model.name, str)

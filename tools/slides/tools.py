@@ -7,11 +7,11 @@ from pydantic import Field
 
 from autorl.errors import ToolError
 from autorl.registry import RunContext, tool
-from autorl.types import Trajectory
+from autorl.types import Check, Trajectory
 
 from . import drawing
 from .checker import report
-from .deck import Deck, changing, require, starting
+from .deck import Deck, changing, current, require, starting
 from .requirements import slides_asked
 from .wording import clean, key, without_bullet
 
@@ -22,7 +22,21 @@ Label = Annotated[str, Field(min_length=1, max_length=24)]
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
 
-@tool
+def _not_started(context: RunContext) -> bool:
+    return current(context.workspace) is None
+
+
+def _has_room(context: RunContext) -> bool:
+    deck, asked = current(context.workspace), slides_asked(context.task)
+    return deck is not None and (asked is None or len(deck) < asked.most)
+
+
+def _has_enough(context: RunContext) -> bool:
+    deck, asked = current(context.workspace), slides_asked(context.task)
+    return deck is not None and len(deck) >= max(2, asked.least if asked else 2)
+
+
+@tool(available=_not_started)
 def start_deck(
     title: Title, context: RunContext, subtitle: Annotated[str, Field(max_length=80)] = ""
 ) -> str:
@@ -38,7 +52,7 @@ def start_deck(
     return f"Deck '{deck.name}' started. {_progress(deck, context)}"
 
 
-@tool
+@tool(available=_has_room)
 def add_slide(
     title: Title,
     bullets: Annotated[list[Bullet], Field(min_length=2, max_length=5)],
@@ -59,7 +73,7 @@ def add_slide(
     return _added(deck, heading, context)
 
 
-@tool
+@tool(available=_has_room)
 def add_table(
     title: Title,
     columns: Annotated[list[Cell], Field(min_length=2, max_length=4)],
@@ -85,7 +99,7 @@ def add_table(
     return _added(deck, heading, context)
 
 
-@tool
+@tool(available=_has_room)
 def add_chart(
     title: Title,
     kind: Literal["bar", "column", "line", "pie"],
@@ -114,19 +128,22 @@ def add_chart(
     return _added(deck, heading, context)
 
 
-@tool
+def _has_problems(context: RunContext) -> bool:
+    return _has_enough(context) and bool(_problems(context))
+
+
+@tool(available=_has_problems)
 def check_deck(context: RunContext) -> str:
     """List what is still wrong with the deck."""
     deck = require(context.workspace)
-    trajectory = Trajectory(id="check", task=context.task)
-    problems = [check for check in report(context.task, trajectory, context.workspace) if not check.passed]
+    problems = _problems(context)
     if not problems:
         return f"No problems found. {_progress(deck, context)} Call save_deck to finish."
     lines = [f"{number}. {check.found}. {check.remedy}." for number, check in enumerate(problems, start=1)]
     return "\n".join((f"{_progress(deck, context)} To mend:", *lines))
 
 
-@tool(ends_run=True)
+@tool(ends_run=True, available=_has_enough)
 def save_deck(context: RunContext) -> str:
     """Save the deck and finish, when all slides are there."""
     with changing(context.workspace) as deck:
@@ -136,6 +153,11 @@ def save_deck(context: RunContext) -> str:
         if asked is not None and len(deck) < asked.least:
             raise ToolError(f"the deck has {len(deck)} of {asked} slides", f"Add {asked.least - len(deck)} more first")
     return f"Saved '{deck.name}'. {_progress(deck, context)}"
+
+
+def _problems(context: RunContext) -> list[Check]:
+    trajectory = Trajectory(id="check", task=context.task)
+    return [check for check in report(context.task, trajectory, context.workspace) if not check.passed]
 
 
 def _filled(what: str, text: str) -> str:

@@ -1,0 +1,229 @@
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autorl.errors import UsageError
+from autorl.registry import Pack, Toolset
+from autorl.replay import embed
+from autorl.replay.recall import Recall, as_recalled, recall, shown_before
+from autorl.replay.store import ReplayStore
+from autorl.types import Exemplar, Task, Trajectory, Verdict
+from tests.conformance.stores import write
+from tests.worlds import FAILED, PASSED, a_run, a_step, book, ping
+
+TOPICS = (
+    "A five-slide deck about honey bees for a primary school class",
+    "A deck about the quarterly sales of a bicycle shop",
+    "A deck that explains how volcanoes erupt",
+    "A deck about the history of jazz music in New Orleans",
+    "A deck on how to bake sourdough bread at home",
+)
+
+
+def tools(*seeds: Path, named: Sequence[object] = (ping, book)) -> Toolset:
+    packs = {str(n): Pack([], seeds=path) for n, path in enumerate(seeds)}
+    return Toolset.of([*named, *packs], lambda name: packs[name])  # type: ignore[list-item]
+
+
+def find(store: ReplayStore | None, task: str | Task, using: Toolset | None = None, **how: object) -> list[Exemplar]:
+    return recall(store, Task.of(task), tools=using or tools(), size=lambda run: 100 * len(run.steps),
+                  how=Recall(**how))  # type: ignore[arg-type]
+
+
+def names(found: Sequence[Exemplar]) -> list[str]:
+    return [exemplar.trajectory.id for exemplar in found]
+
+
+def success(store: ReplayStore, task: str | Task, name: str, **changes: object) -> Trajectory:
+    return write(store, a_run(task, id=name, **{"verdict": PASSED, **changes}))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def topics(store: ReplayStore) -> ReplayStore:
+    for n, text in enumerate(TOPICS):
+        success(store, text, f"topic-{n}")
+    return store
+
+
+# What is near.
+
+
+@pytest.mark.parametrize(("task", "nearest"), [
+    ("Make a deck about bumblebees and how they pollinate flowers, for children", 0),
+    ("Slides on last quarter's revenue for the bike store", 1),
+    ("Explain volcanic eruptions and lava", 2),
+    ("Louis Armstrong and the origins of jazz", 3),
+    ("Baking bread: flour, water, salt and a sourdough starter", 4),
+])
+def test_what_is_nearest_in_words_and_meaning_is_recalled_and_stands_last(
+    task: str, nearest: int, topics: ReplayStore
+) -> None:
+    found = find(topics, task)
+    assert len(found) == 2
+    assert names(found)[-1] == f"topic-{nearest}"
+    assert found[0].score <= found[-1].score
+    assert all(0 <= exemplar.score <= 1 and exemplar.origin == "store" for exemplar in found)
+
+
+def test_vectors_are_made_once_and_kept(topics: ReplayStore) -> None:
+    ids = [Task.of(text).id for text in TOPICS]
+    assert topics.vectors(ids, embed.NAME) == {}
+    find(topics, "Bees")
+    kept = topics.vectors(ids, embed.NAME)
+    assert set(kept) == set(ids)
+    assert all(len(vector) == 4 * embed.DIMENSIONS for vector in kept.values())
+    assert names(find(topics, "Bees")) == names(find(topics, "Bees"))
+    assert topics.vectors(ids, embed.NAME) == kept
+
+
+def test_a_task_without_a_known_word_is_no_trouble(topics: ReplayStore) -> None:
+    for text in ("\u4f60\u597d", "!!!", "\U0001f41d", "qzxv", "x" * 5_000):
+        assert len(find(topics, text)) == 2
+
+
+def test_texts_become_vectors_of_length_one_that_tell_topics_apart() -> None:
+    bees, more_bees, bikes, nothing = embed.embed(["honey bees", "bees make honey", "bicycle sales", ""])
+    assert np.linalg.norm(bees) == pytest.approx(1, abs=1e-5)
+    assert bees @ more_bees > bees @ bikes
+    assert not nothing.any()
+
+
+# What may be shown.
+
+
+def test_only_what_finished_passed_and_is_trusted_is_ever_shown(store: ReplayStore) -> None:
+    text = TOPICS[0]
+    success(store, f"{text} one", "failed", verdict=FAILED)
+    success(store, f"{text} two", "unverified", verdict=None)
+    success(store, f"{text} three", "tainted", steps=[a_step(tainted=True)])
+    success(store, f"{text} four", "revoked")
+    store.trust("revoked", "revoked", "copied")
+    success(store, TOPICS[3], "good")
+    assert names(find(store, text, k=5)) == ["good"]
+
+
+def test_what_used_a_tool_that_is_not_at_hand_is_not_shown(store: ReplayStore) -> None:
+    success(store, TOPICS[0], "with-ping", steps=[a_step(name="ping")])
+    success(store, TOPICS[1], "with-fly", steps=[a_step(name="fly"), a_step(name="ping")])
+    assert names(find(store, "Bees", k=5)) == ["with-ping"]
+    assert names(find(store, "Bees", tools(named=[book]), k=5)) == []
+
+
+def test_a_revoked_run_leaves_recall_at_once(topics: ReplayStore) -> None:
+    assert "topic-0" in names(find(topics, TOPICS[0]))
+    topics.trust("topic-0", "revoked", "wrong facts")
+    assert "topic-0" not in names(find(topics, TOPICS[0], k=5))
+
+
+def test_k_says_how_many_at_most(topics: ReplayStore) -> None:
+    for k in range(7):
+        assert len(find(topics, "Bees", k=k)) == min(k, len(TOPICS))
+
+
+def test_the_budget_holds_and_a_shorter_one_further_down_may_still_fit(store: ReplayStore) -> None:
+    success(store, TOPICS[0], "long", steps=[a_step()] * 9)
+    success(store, TOPICS[2], "short", steps=[a_step()])
+    success(store, TOPICS[1], "middle", steps=[a_step()] * 3)
+    task = f"{TOPICS[0]} again"
+    assert names(find(store, task, k=3, budget=1_300))[-1] == "long"
+    assert set(names(find(store, task, k=3, budget=400))) == {"short", "middle"}
+    assert names(find(store, task, k=3, budget=100)) == ["short"]
+    assert find(store, task, k=3, budget=99) == []
+
+
+def test_of_twins_the_better_one_is_shown(store: ReplayStore) -> None:
+    text = TOPICS[0]
+    low = Verdict(verifier="v@1", passed=True, score=0.6)
+    success(store, text, "lower", verdict=low)
+    success(store, f"{text}.", "higher")
+    success(store, TOPICS[1], "other")
+    assert names(find(store, text, k=3)) == ["other", "higher"]
+
+
+def test_the_same_task_can_be_kept_out_to_measure(topics: ReplayStore) -> None:
+    assert names(find(topics, TOPICS[0]))[-1] == "topic-0"
+    found = names(find(topics, TOPICS[0], same_task=False))
+    assert len(found) == 2
+    assert "topic-0" not in found
+
+
+def test_what_helped_others_comes_before_what_did_not(store: ReplayStore) -> None:
+    one, two = "A deck about honey bees in spring", "A deck about honey bees in autumn"
+    success(store, one, "helps")
+    success(store, two, "misleads")
+    for n in range(6):
+        write(store, a_run(f"Z {n}", id=f"a{n}", recalled=["helps"], verdict=PASSED, steps=[a_step(name="fly")]))
+        write(store, a_run(f"Y {n}", id=f"b{n}", recalled=["misleads"], verdict=FAILED, steps=[a_step(name="fly")]))
+    for task in (one, two, "A deck about honey bees"):
+        assert names(find(store, task, k=2)) == ["misleads", "helps"]
+
+
+def test_of_equals_the_shorter_one_comes_first(store: ReplayStore) -> None:
+    success(store, Task(text=TOPICS[0], id="t-long"), "long", steps=[a_step()] * 5)
+    success(store, Task(text=TOPICS[0], id="t-short"), "short")
+    assert names(find(store, TOPICS[0], k=1)) == ["short"]
+
+
+def test_without_a_store_or_seeds_there_is_nothing_to_show() -> None:
+    assert find(None, "Bees") == []
+
+
+# Seeds.
+
+
+def plant(*texts: str, name: str = "seeds.jsonl") -> Path:
+    path = Path(name).resolve()
+    runs = [a_run(text, id=f"seed-{n}", verdict=PASSED) for n, text in enumerate(texts)]
+    path.write_text("\n".join(run.model_dump_json() for run in runs) + "\n")
+    return path
+
+
+def test_seeds_stand_in_only_while_the_store_has_nothing(store: ReplayStore) -> None:
+    planted = tools(plant(*TOPICS))
+    for where in (None, store):
+        found = find(where, "Volcanoes and their lava", planted)
+        assert names(found)[-1] == "seed-2"
+        assert {exemplar.origin for exemplar in found} == {"seed"}
+    success(store, "Something quite different", "own", verdict=FAILED)
+    assert find(store, "Volcanoes", planted)[0].origin == "seed"
+    success(store, "Something quite different", "success")
+    assert names(find(store, "Volcanoes", planted)) == ["success"]
+
+
+def test_seeds_keep_to_k_the_budget_the_tools_and_the_task() -> None:
+    planted = tools(plant(*TOPICS))
+    assert len(find(None, "Bees", planted, k=1)) == 1
+    assert find(None, "Bees", planted, budget=99) == []
+    assert find(None, "Bees", tools(plant(*TOPICS), named=[book])) == []
+    assert "seed-0" not in names(find(None, TOPICS[0], planted, k=5, same_task=False))
+
+
+def test_seeds_that_cannot_be_read_are_named() -> None:
+    with pytest.raises(UsageError, match=r"the seeds .*nowhere.jsonl cannot be read"):
+        find(None, "Bees", tools(Path("nowhere.jsonl")))
+    path = Path("broken.jsonl").resolve()
+    path.write_text(json.dumps({"id": "x"}) + "\n")
+    with pytest.raises(UsageError, match="broken.jsonl cannot be read"):
+        find(None, "Bees", tools(path))
+
+
+# What was shown.
+
+
+def test_what_was_shown_is_told_with_the_best_at_rank_nought(topics: ReplayStore) -> None:
+    found = find(topics, TOPICS[0], k=3)
+    told = as_recalled(found)
+    assert [r.rank for r in told] == [0, 1, 2]
+    assert [r.run for r in told] == names(found)[::-1]
+    assert told[0].run == "topic-0"
+
+
+def test_a_resumed_run_is_shown_what_it_was_shown_before(topics: ReplayStore) -> None:
+    seeds = plant(*TOPICS)
+    found = [find(None, "Volcanoes", tools(seeds))[0], *find(topics, TOPICS[0])]
+    run = a_run("New", recalled=()).model_copy(update={"recalled": as_recalled(found)})
+    assert shown_before(topics, run, [seeds]) == found
+    assert names(shown_before(topics, run, [])) == names(found)[1:], "what is gone is left out"
