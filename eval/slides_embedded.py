@@ -11,7 +11,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from kept import keep
+from kept import keep, show
 from pptx import Presentation
 
 from autorl import Agent, Sampling, Task, Trajectory, content
@@ -64,8 +64,7 @@ def main() -> None:
     }
     print(f"\nmedian {statistics.median(seconds):.1f} s a task, "
           f"{sum(t.usage.completion_tokens for t in done) / len(done):.0f} tokens written a task")
-    for name, figure in figures.items():
-        print(f"{name}: {figure['value']} {figure['unit']}")
+    print(show(figures))
     if not args.no_keep:
         keep("engine", figures, command=f"python eval/slides_embedded.py --seed {args.seed} --format {args.format}")
 

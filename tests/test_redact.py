@@ -35,6 +35,12 @@ def test_a_key_in_the_json_that_a_policy_wrote_is_taken_out_as_well(secret: str)
     assert "MIIE" not in shown
 
 
+def test_a_password_in_a_url_is_taken_out_and_the_rest_of_it_stays() -> None:
+    assert redactor()("at https://me:secret@host:80/v1?a=b@c") == f"at https://{REDACTED}@host:80/v1?a=b@c"
+    for text in ("https://host:80/v1/x@y", "see http://a/b:c@d", "https://host", "://"):
+        assert redactor()(text) == text
+
+
 @pytest.mark.parametrize("text", [
     "ask-me-anything-you-want-to-know", "task-12345678901234567890", "risk-assessment-of-everything", "skis", "sk-short",
     "a monkey-like face", "hf_short", "eyJ", "The PRIVATE KEY of success", "", "x" * 100_000,

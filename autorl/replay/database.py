@@ -17,6 +17,8 @@ from autorl.replay.schema import HEAD
 
 PATIENCE = 30.0
 """Seconds to wait for another process's write."""
+COMMON = frozenset("a an and are as at be by for from how in is it its of on or s t that the this to was with".split())
+"""Words that a search leaves out unless there are no others."""
 KNOWN = ("0001",)
 """Every migration there has been, oldest first."""
 
@@ -139,9 +141,13 @@ class Database:
 
 
 def words_query(text: str) -> str:
-    """Full-text query for any of the words in `text`; empty if it holds none."""
+    """Full-text query for any of the words in `text`; empty if it holds none.
+
+    Words that stand in every text say nothing of what it is about, and cost the most to look up.
+    """
     words = dict.fromkeys(re.findall(r"\w+", text.lower()[:2000]))
-    return " OR ".join(f'"{word}"' for word in list(words)[:64])
+    telling = [word for word in words if word not in COMMON] or list(words)
+    return " OR ".join(f'"{word}"' for word in telling[:64])
 
 
 def _revision(connection: sa.Connection, path: Path) -> str | None:

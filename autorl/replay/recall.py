@@ -4,12 +4,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from autorl.errors import UnknownName, UsageError
 from autorl.registry import Toolset
 from autorl.replay import embed
 from autorl.replay.store import Candidate, ReplayStore
 from autorl.types import Exemplar, Recalled, Task, Trajectory
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FUSION = 60.0
 """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
@@ -113,16 +117,20 @@ def _likeness(
 
     matrix = np.frombuffer(b"".join(kept[c.task] for c in found), dtype="<f4").reshape(len(found), -1)
     meaning = matrix @ embed.embed([task.text])[0]
-    by_meaning = {found[index].task: rank for rank, index in enumerate(np.argsort(-meaning, kind="stable"))}
-    by_words = {name: rank for rank, (name, _) in enumerate(store.by_words(task.text, limit=200))}
-    last = len(found) + len(by_words)
-    best = 2 / (FUSION + 1)
-    fused = {
-        c.task: (1 / (FUSION + 1 + by_meaning[c.task]) + 1 / (FUSION + 1 + by_words.get(c.task, last))) / best
-        for c in found
-    }
+    shared = dict(store.by_words(task.text, limit=200))
+    words = np.array([shared.get(c.task, 0.0) for c in found])
+    fused = (1 / (FUSION + 1 + _ranks(meaning)) + 1 / (FUSION + 1 + _ranks(words))) * (FUSION + 1) / 2
+    likeness = {c.task: float(value) for c, value in zip(found, fused, strict=True)}
     place = {c.task: index for index, c in enumerate(found)}
-    return fused, lambda one, other: float(matrix[place[one]] @ matrix[place[other]]) > TWINS
+    return likeness, lambda one, other: float(matrix[place[one]] @ matrix[place[other]]) > TWINS
+
+
+def _ranks(scores: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+    """The place of each score, the highest at 0. Equals share a place, so that what is said of them decides."""
+    import numpy as np
+
+    falling = -scores.round(6)
+    return np.searchsorted(np.sort(falling), falling)
 
 
 def _from_seeds(task: Task, seeds: Sequence[Path], names: set[str], size: Callable[[Trajectory], int],

@@ -18,11 +18,12 @@ _SHAPES = re.compile(
     r"|A(?:KIA|SIA)[A-Z0-9]{16}\b"  # AWS
     r"|AIza[A-Za-z0-9_-]{30,60}"  # Google
     r"|eyJ[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,4000}\.[A-Za-z0-9_-]{10,1000})"  # JSON web tokens
+    r"|(?<=://)[^\s/:@]{0,100}:[^\s/@]{1,200}(?=@)"  # a name and password in a URL
     # A key whose end was cut off is a secret as well.
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
 _MARKS = ("sk-", "pk-", "rk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "xox", "AKIA", "ASIA",
-          "AIza", "eyJ", "PRIVATE KEY")
+          "AIza", "eyJ", "://", "PRIVATE KEY")
 """One of these stands in whatever `_SHAPES` matches."""
 _TELLING = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 _SHORTEST = 8

@@ -128,11 +128,13 @@ class StoreSuite:
 
     def test_runs_are_found_by_the_words_of_their_tasks(self, store: ReplayStore) -> None:
         bees, tea, both = (write(store, a_run(text)) for text in (
-            "A deck about honey bees", "Make tea", "Tea with honey for bees and beekeepers"))
+            "A deck of honey bees", "Make tea", "Tea with honey for bees and beekeepers"))
         assert {s.id for s in store.search("bees")} == {bees.id, both.id}
         assert {s.id for s in store.search("TEA!")} == {tea.id, both.id}
         assert store.search("honey tea")[0].id == both.id
         assert store.search("nothing of it") == []
+        assert {s.id for s in store.search("what about the bees?")} == {bees.id, both.id}
+        assert {s.id for s in store.search("and")} == {both.id}, "where there is no other word, a common one counts"
         assert len(store.search("bees", limit=1)) == 1
 
     @pytest.mark.parametrize("words", ["", '"', "AND", "a OR", "NEAR(", "bees*", "-bees", "col:bees", "'; DROP TABLE runs", "\x00"])
