@@ -9,7 +9,7 @@ from autorl.formats.base import Constraint, Format, Message
 from autorl.models.base import Completion, Model, OnText, Request
 from autorl.types import Context, Observation, Step, ToolSpec
 
-HEAT, HOTTEST = 0.4, 1.2
+HEAT, HOTTEST = 0.2, 1.0
 """A constrained policy whose actions fail tries others: each failure in a row adds this share of the
 temperature, up to the hottest. Its form cannot suffer, and a small model would repeat itself for ever."""
 MESSAGE_TOKENS = 6

@@ -34,9 +34,9 @@ class Run:
     def context(self, tools: Toolset, surroundings: RunContext) -> Context:
         steps = self.trajectory.steps
         available = tools.available(surroundings)
-        if len(steps) > 1 and _same(steps[-2], steps[-1]) and (stale := steps[-1].action):
-            # Twice the same gave the same: a constrained policy has to choose something else now.
-            available = tuple(tool for tool in available if tool.name != stale.name) or available
+        if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
+            # A constrained policy has to choose something else for once.
+            available = tuple(tool for tool in available if tool.name != stale) or available
         return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available)
 
     def decided(self, step: Step) -> "Run":
@@ -86,6 +86,14 @@ class Run:
 
     def _with(self, **changes: Any) -> "Run":
         return replace(self, trajectory=self.trajectory.model_copy(update=changes))
+
+
+def _in_vain(one: Step, other: Step) -> str | None:
+    """The tool that both steps called to no avail: with an error, or with the same result for the same."""
+    if not (one.action and other.action and one.observation and other.observation):
+        return None
+    failed = not one.observation.ok and not other.observation.ok and one.action.name == other.action.name
+    return other.action.name if failed or _same(one, other) else None
 
 
 def _same(one: Step, other: Step) -> bool:
