@@ -30,7 +30,7 @@ class Settings(Value):
     max_tokens: int = Field(512, ge=16, description="of one completion")
     k: int = Field(2, ge=0, le=16, description="exemplars to recall; 0 switches replay off")
     budget: int = Field(1500, ge=0, description="tokens that the exemplars of a prompt may take")
-    max_steps: int = Field(15, ge=1, description="completions of a run")
+    max_steps: int = Field(20, ge=1, description="completions of a run")
     max_seconds: float = Field(600, gt=0, description="wall clock of a run")
     readable: tuple[Path, ...] = Field((), description="folders that tools may read, and never write to")
     store: str | None = Field(None, description="replay store: a file or a database URL")

@@ -289,7 +289,7 @@ class Limits:
     repeats: the same action with the same result, in a row
     """
 
-    steps: int = 15
+    steps: int = 20
     tokens: int = 20_000
     seconds: float = 600.0
     format_errors: int = 3

@@ -44,7 +44,8 @@ def test_a_run_finishes_with_the_answer() -> None:
     assert (run.status, run.answer, run.reason) == (Status.FINISHED, "42", "")
     assert [(step.index, step.thought, step.action and step.action.name) for step in run.steps] == [
         (0, "Is anybody there", "ping"), (1, "Next", FINISH)]
-    assert run.steps[0].observation and run.steps[0].observation.text == "pong"
+    assert run.steps[0].observation is not None
+    assert run.steps[0].observation.text == "pong"
     assert run.usage.completion_tokens > 0
     assert run.seconds > 0
 
@@ -55,8 +56,8 @@ def test_a_plain_final_answer_finishes_too() -> None:
 
 
 def test_the_structured_format_finishes_the_same_way() -> None:
-    run = solve(['{"thought": "t", "action": "ping", "arguments": {}}', '{"action": "finish", "arguments": {"answer": "42"}}'],
-                format="structured")
+    run = solve(['{"thought": "t", "action": "ping", "arguments": {}}',
+                 '{"action": "finish", "arguments": {"answer": "42"}}'], format="structured")
     assert (run.status, run.answer) == (Status.FINISHED, "42")
 
 
@@ -256,7 +257,8 @@ def test_every_step_is_on_disk_before_its_action_and_its_result_before_the_next_
 def test_the_stored_run_is_the_returned_one(store: ReplayStore) -> None:
     run = agent([say("ping"), "no", DONE], store=store).solve("Do it", verify=lambda run: 0.5)
     assert store.get(run.id) == run
-    assert run.verdict and (run.verdict.score, run.verdict.passed) == (0.5, False)
+    assert run.verdict is not None
+    assert (run.verdict.score, run.verdict.passed) == (0.5, False)
 
 
 def test_the_provenance_says_what_made_the_run() -> None:
@@ -306,7 +308,8 @@ def test_a_verifier_that_breaks_does_not_lose_the_run(store: ReplayStore) -> Non
 
     run = agent([DONE], store=store).solve("Do it", verify=broken)
     assert run.status is Status.FINISHED
-    assert run.verdict and "RuntimeError: lost" in run.verdict.why
+    assert run.verdict is not None
+    assert "RuntimeError: lost" in run.verdict.why
     assert store.get(run.id) == run
 
 
@@ -337,7 +340,7 @@ def test_the_first_success_is_shown_to_the_next_run_and_is_no_part_of_it(store: 
     assert store.get(run.id).recalled == run.recalled
     with closing(sqlite3.connect(store.where)) as connection:
         written = [row for table in ("steps", "observations") for row in
-                   connection.execute(f"SELECT body FROM {table} WHERE run = ?", (run.id,))]  # noqa: S608
+                   connection.execute(f"SELECT body FROM {table} WHERE run = ?", (run.id,))]
     assert len(written) == 4
     assert "marmalade" not in str(written)
     assert "marmalade" not in run.model_dump_json()
@@ -513,7 +516,8 @@ def test_a_run_killed_between_deciding_and_observing_looks_before_it_goes_on(aft
     assert left.steps[-1].observation is None
     done = word_agent(store, tmp_path / "work").resume(left.id)
     assert done.steps[1].observation == Observation(text=INTERRUPTED, ok=False)
-    assert done.steps[2].action and done.steps[2].action.name == "look"
+    assert done.steps[2].action is not None
+    assert done.steps[2].action.name == "look"
     assert done.answer == " ".join(WORDS), "no word is missing and none stands twice"
 
 
@@ -565,9 +569,12 @@ def test_no_secret_reaches_the_disk(home: Path, monkeypatch: pytest.MonkeyPatch)
         context.workspace.write(f"{shaped}.txt", b"x")
         return f"{key} and {shaped} and {text}"
 
-    script: Script = [say("reveal", f"I use {shaped}", text=f"{key}\n{shaped}"), f"{key} {shaped}", say("finish", answer=shaped)]
-    run = agent(script, tools=[reveal], store=store).solve(
-        f"Use {key} and {shaped}", verify=lambda run: Verdict(verifier="v@1", passed=False, score=0, why=f"{key} {shaped}"))
+    def says_it(_: Trajectory) -> Verdict:
+        return Verdict(verifier="v@1", passed=False, score=0, why=f"{key} {shaped}")
+
+    script: Script = [say("reveal", f"I use {shaped}", text=f"{key}\n{shaped}"), f"{key} {shaped}",
+                      say("finish", answer=shaped)]
+    run = agent(script, tools=[reveal], store=store).solve(f"Use {key} and {shaped}", verify=says_it)
     store.trust(run.id, "revoked", f"{key} {shaped}")
 
     def dies(_: Request) -> str:
@@ -589,8 +596,8 @@ def test_no_secret_reaches_the_disk(home: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.slow
 def test_the_embedded_model_never_writes_a_step_that_cannot_be_read(embedded: Local) -> None:
-    run = Agent(model=embedded, tools=[add, look], recall=Recall(k=0), sampling=Sampling(max_tokens=160, seed=1),
-                limits=Limits(steps=4)).solve("Add the words one and two to the list, then finish.")
+    run = Agent(model=embedded, tools=[add, look], recall=Recall(k=0), sampling=Sampling(max_tokens=100, seed=1),
+                limits=Limits(steps=2)).solve("Add the words one and two to the list, then finish.")
     assert run.steps
     assert all(step.error is None for step in run.steps if step.finish_reason == "stop")
     later = run.steps[1:]

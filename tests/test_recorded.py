@@ -11,7 +11,7 @@ from autorl.models.scripted import Scripted
 from autorl.replay.recall import Recall
 from autorl.rollout.threads import in_threads
 from autorl.types import Usage
-from tests.conformance.models import ModelSuite, ask
+from tests.conformance.models import SENTENCE, ModelSuite, ask
 from tests.servers import Reply, serving
 from tests.worlds import add, adds_words, look
 
@@ -32,9 +32,10 @@ class TestReplaying(ModelSuite):
     @pytest.fixture
     def model(self) -> Model:
         recording = Recorded(TAPE, of=Scripted(greets))
-        text = "The quick brown fox jumps over the lazy dog, 12 times, and once more: {\"a\": [1, 2]}."
-        for request in (ask(), ask(text), ask(stop=("\n",), seed=3), *(ask(f"Say {n}.", max_tokens=4) for n in range(8))):
+        for request in (ask(), ask(SENTENCE), ask(stop=("\n",), seed=3)):
             recording.complete(request)
+        for n in range(self.at_once):
+            recording.complete(ask(f"Say {n}.", max_tokens=4))
         return Recorded(TAPE)
 
 

@@ -10,9 +10,9 @@ from tests.worlds import STEPS
 
 LETTERS = "aB3dE6gH9jK2mN5pQ8sT"
 SECRETS = [
-    f"sk-{LETTERS}", f"sk-proj-{LETTERS}_x", f"sk-ant-api03-{LETTERS}", f"pk-{LETTERS}", f"ghp_{LETTERS}", f"gho_{LETTERS}",
-    f"github_pat_{LETTERS}", f"hf_{LETTERS}", f"xoxb-{LETTERS}", "AKIAABCDEFGHIJKLMNOP", f"AIza{LETTERS}{LETTERS}",
-    f"eyJ{LETTERS}.{LETTERS}.{LETTERS}",
+    f"sk-{LETTERS}", f"sk-proj-{LETTERS}_x", f"sk-ant-api03-{LETTERS}", f"pk-{LETTERS}", f"ghp_{LETTERS}",
+    f"gho_{LETTERS}", f"github_pat_{LETTERS}", f"hf_{LETTERS}", f"xoxb-{LETTERS}", "AKIAABCDEFGHIJKLMNOP",
+    f"AIza{LETTERS}{LETTERS}", f"eyJ{LETTERS}.{LETTERS}.{LETTERS}",
     "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nMIIE\nabc\n-----END RSA PRIVATE KEY-----",
     "-----BEGIN PRIVATE KEY-----\nMIIEabc",
 ]
@@ -42,7 +42,8 @@ def test_a_password_in_a_url_is_taken_out_and_the_rest_of_it_stays() -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "ask-me-anything-you-want-to-know", "task-12345678901234567890", "risk-assessment-of-everything", "skis", "sk-short",
+    "ask-me-anything-you-want-to-know", "task-12345678901234567890",
+    "risk-assessment-of-everything", "skis", "sk-short",
     "a monkey-like face", "hf_short", "eyJ", "The PRIVATE KEY of success", "", "x" * 100_000,
 ])
 def test_ordinary_text_stays_as_it_is(text: str) -> None:

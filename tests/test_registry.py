@@ -199,7 +199,8 @@ def test_no_arguments_make_a_call_raise(each: Tool, arguments: dict[str, Any]) -
 
 
 VALUES: list[tuple[Any, st.SearchStrategy[Any]]] = [
-    (int, st.integers(-(2**53), 2**53)), (str, TEXT), (bool, st.booleans()), (None | int, st.none() | st.integers(0, 9)),
+    (int, st.integers(-(2**53), 2**53)), (str, TEXT), (bool, st.booleans()), 
+    (None | int, st.none() | st.integers(0, 9)),
     (list[str], st.lists(TEXT, max_size=3)), (dict[str, int], st.dictionaries(TEXT, st.integers(0, 9), max_size=3)),
     (Literal["a", 1], st.sampled_from(["a", 1])), (tuple[int, str], st.tuples(st.integers(0, 9), TEXT).map(list)),
     (list[list[bool]], st.lists(st.lists(st.booleans(), max_size=2), max_size=2)),
@@ -245,7 +246,9 @@ def test_a_tool_error_is_told_as_its_author_wrote_it(context: RunContext) -> Non
     assert call(lend, context, book="Emma").text == "Error: 'Emma' is lent out. Try another"
 
 
-@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError(), RecursionError()])
+@pytest.mark.parametrize("error", [
+    SystemExit(3), KeyboardInterrupt(), GeneratorExit(), MemoryError(), RecursionError(), ToolError("ToolError"),
+])
 def test_nothing_that_a_tool_raises_gets_out(error: BaseException, context: RunContext) -> None:
     def leave() -> str:
         raise error
@@ -290,7 +293,8 @@ def test_a_very_long_error_is_cut_as_well(context: RunContext) -> None:
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    ("text", "text"), (None, "Done."), (3, "3"), (0.5, "0.5"), (True, "true"), ([1, "é"], '[1, "é"]'), ({"a": None}, '{"a": null}'),
+    ("text", "text"), (None, "Done."), (3, "3"), (0.5, "0.5"), (True, "true"),
+    ([1, "é"], '[1, "é"]'), ({"a": None}, '{"a": null}'),
     (Person(name="Ada"), '{"name":"Ada","age":null}'), ([Person(name="Ada")], '[{"name": "Ada", "age": null}]'),
     ((1, 2), "[1, 2]"), ({1}, "[1]"), (Path("a/b"), '"a/b"'), ({"p": Path("a")}, '{"p": "a"}'), ("", ""),
 ])
@@ -318,7 +322,7 @@ def test_a_result_that_is_no_json_is_an_error_that_says_so(value: Any, context: 
     assert f"returned a {type(value).__name__} that cannot be written as JSON" in observation.text
 
 
-@pytest.mark.parametrize("text", ["\udcff", "a\x00b", "\ud83d"])
+@pytest.mark.parametrize("text", ["\udcff", "a\x00b"])
 def test_text_that_no_file_takes_is_mended_in_results_and_errors(text: str, context: RunContext) -> None:
     def give() -> str:
         return text

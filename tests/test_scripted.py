@@ -14,7 +14,7 @@ from tests.conformance.models import ModelSuite, ask
 class TestScriptedTexts(ModelSuite):
     @pytest.fixture
     def model(self) -> Model:
-        return Scripted(["hello"] * 20)
+        return Scripted(["hello"] * 30)
 
 
 class TestScriptedFunction(ModelSuite):

@@ -97,8 +97,9 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
         assert [row[0] for row in connection.execute("SELECT name FROM sqlite_master")] == ["accounts"]
 
 
-@pytest.mark.parametrize("content", [b"just a text\n" * 50, os.urandom(5_000), b"SQLite format 3\x00" + b"\xff" * 5_000],
-                         ids=["text", "noise", "damaged head"])
+@pytest.mark.parametrize("content", [
+    b"just a text\n" * 50, os.urandom(5_000), b"SQLite format 3\x00" + b"\xff" * 5_000,
+], ids=["text", "noise", "damaged head"])
 def test_a_file_that_is_no_database_is_left_alone(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.db"
     path.write_bytes(content)
@@ -172,7 +173,8 @@ def fill(store: ReplayStore) -> list[Trajectory]:
     acknowledged: list[Trajectory] = []
     with pytest.raises(StoreUnavailable, match=r"Make room on the disk of .*replay.*the run can be resumed"):
         for n in range(5_000):
-            acknowledged.append(write(store, a_run(f"Task {n}", [a_step(observation="x" * 3_000)], id=f"run-{n}")))
+            run = write(store, a_run(f"Task {n}", [a_step(observation="x" * 3_000)], id=f"run-{n}"))
+            acknowledged.append(run)
     return acknowledged
 
 

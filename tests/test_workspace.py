@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from autorl.errors import ToolError
 from autorl.workspace import Workspace, file_name
 
-PIECES = st.sampled_from(["..", ".", "/", "\\", "a", "b.txt", "link", "C:", "~", "%2e%2e", "\x00", " ", "//", "\n", "loop"])
+PIECES = st.sampled_from(
+    ["..", ".", "/", "\\", "a", "b.txt", "link", "C:", "~", "%2e%2e", "\x00", " ", "//", "\n", "loop"])
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ JSON = st.recursive(
 ARGUMENTS = st.dictionaries(TEXT, JSON, max_size=4)
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,20}", fullmatch=True)
 ACTIONS = st.builds(Action, name=NAMES, arguments=ARGUMENTS)
-USAGES = st.builds(Usage, **dict.fromkeys(("prompt_tokens", "completion_tokens", "cached_tokens"), st.integers(0, 2**31)))
+USAGES = st.builds(Usage, **dict.fromkeys(Usage.model_fields, st.integers(0, 2**31)))
 OBSERVATIONS = st.builds(Observation, text=TEXT, ok=st.booleans(), tainted=st.booleans(), omitted=st.integers(0, 2**40),
                          seconds=st.floats(0, 1e6))
 STEPS = st.builds(

@@ -34,7 +34,7 @@ def solve(
     temperature: Annotated[float | None, typer.Option(help="Of the sampling. [default: 0.7]")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the sampling.")] = None,
     max_tokens: Annotated[int | None, typer.Option(help="Of one completion. [default: 512]")] = None,
-    max_steps: Annotated[int | None, typer.Option(help="Of the run. [default: 15]")] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Of the run. [default: 20]")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Of the run. [default: 600]")] = None,
     verifier: Annotated[str | None, typer.Option(help="Who decides success. [default: the tool pack's]")] = None,
     store: Store = None,

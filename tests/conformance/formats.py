@@ -23,7 +23,8 @@ SIZES = (10_000, 20_000, 40_000, 60_000)
 HOSTILE = [
     "{", '{"a":', '{"a":[', "[", "}", '"', "\\", '{"a": "', " ", "\n", "\r", "\u2028", "*", "`", "```json\n", ":", "(",
     "Thought: ", "Thought:\n", "Thought: x\n", "Action: ", "Action:\n", "Action: x\n", "Action: x {", "Action: x\n\n",
-    "Action Input: ", "Action Input: {", "Action Input:\n", "Action: x\nAction Input:", "Observation: ", "Observation:\n",
+    "Action Input: ", "Action Input: {", "Action Input:\n", "Action: x\nAction Input:", "Observation: ",
+    "Observation:\n",
     "Final Answer", "Final Answer:", "final answer: {", "**Action**: x\n", "\u0130", "0", "1e", "-", '{"action": "x", ',
 ]
 SPECS = tuple(each.spec for each in RICH)

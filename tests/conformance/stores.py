@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autorl.errors import StoreUnavailable, UnknownName, UsageError
 from autorl.replay.store import ReplayStore
 from autorl.types import Artifact, Observation, Status, Step, Task, Trajectory, Verdict, new_run_id
-from tests.worlds import FAILED, OBSERVATIONS, PASSED, STEPS, TEXT, a_run, a_step, numbered
+from tests.worlds import FAILED, OBSERVATIONS, PASSED, STEPS, TEXT, a_run, a_step
 
 Opener = Callable[[], ReplayStore]
 
@@ -137,7 +137,8 @@ class StoreSuite:
         assert {s.id for s in store.search("and")} == {both.id}, "where there is no other word, a common one counts"
         assert len(store.search("bees", limit=1)) == 1
 
-    @pytest.mark.parametrize("words", ["", '"', "AND", "a OR", "NEAR(", "bees*", "-bees", "col:bees", "'; DROP TABLE runs", "\x00"])
+    @pytest.mark.parametrize("words", [
+        "", '"', "AND", "a OR", "NEAR(", "bees*", "-bees", "col:bees", "'; DROP TABLE runs", "\x00"])
     def test_no_words_are_a_query_language(self, words: str, store: ReplayStore) -> None:
         write(store, a_run("A deck about honey bees"))
         assert len(store.search(words)) <= 1

@@ -143,6 +143,13 @@ def test_a_bullet_can_be_used_once(run):
     assert "twice in this slide" in run.refused("add_slide", title="More", bullets=["New words", "New words."])
 
 
+def test_a_repeated_bullet_is_left_out_and_named_where_enough_is_left(run):
+    run("start_deck", title="Bees")
+    run("add_slide", **SLIDE)
+    said = run("add_slide", title="More", bullets=["New words", "Other words", SLIDE["bullets"][0], "New words."])
+    assert f"Without '{SLIDE['bullets'][0]}', 'New words.', said before." in said
+
+
 def test_a_row_of_the_wrong_length_is_named(run):
     run.done("start_deck", title="Honey Bees")
     answer = run.refused("add_table", **{**TABLE, "rows": [["Queen", "1"], ["Drone", "300", "mates"]]})

@@ -68,9 +68,11 @@ def add_slide(
     points = [_filled(f"bullet {n}", without_bullet(clean(text))) for n, text in enumerate(bullets, start=1)]
     with changing(context.workspace) as deck:
         heading = _new_title(deck, title, context)
-        _refuse_repeats(deck, points)
-        drawing.add_bullets(deck.presentation, heading, points, clean(notes))
-    return _added(deck, heading, context)
+        new = _without_repeats(deck, points)
+        drawing.add_bullets(deck.presentation, heading, new, clean(notes))
+    left_out = [f"'{point}'" for point in points if point not in new]
+    note = f" Without {', '.join(left_out)}, said before." if left_out else ""
+    return _added(deck, heading, context) + note
 
 
 @tool(available=_has_room)
@@ -180,15 +182,16 @@ def _new_title(deck: Deck, title: str, context: RunContext) -> str:
     return heading
 
 
-def _refuse_repeats(deck: Deck, points: Sequence[str]) -> None:
-    seen = {key(text): number for number, slide in enumerate(deck.presentation.slides, start=1)
+def _without_repeats(deck: Deck, points: Sequence[str]) -> list[str]:
+    """The points that the deck does not make yet, each once. Raises ToolError if that leaves fewer than two."""
+    said = {key(text): number for number, slide in enumerate(deck.presentation.slides, start=1)
             for text in drawing.bullets_of(slide)}
-    here = len(deck) + 1
-    for point in points:
-        place = seen.setdefault(key(point), here)
-        if place != here or sum(key(point) == key(other) for other in points) > 1:
-            where = f"on slide {place} already" if place != here else "twice in this slide"
-            raise ToolError(f"the bullet '{point}' stands {where}", "Say something new")
+    new = {key(point): point for point in reversed(points) if key(point) not in said}
+    if len(new) < min(2, len(points)):
+        again = next((point for point in points if key(point) in said), points[-1])
+        where = f"on slide {said[key(again)]} already" if key(again) in said else "twice in this slide"
+        raise ToolError(f"the bullet '{again}' stands {where}", "Say something new")
+    return [point for point in points if new.get(key(point)) is point]
 
 
 def _added(deck: Deck, title: str, context: RunContext) -> str:
