@@ -21,7 +21,8 @@ def policy(*answers: str | Completion, context_tokens: int | None = None, **samp
 
 
 def prompt(acting: Policy, turn: int = -1) -> str:
-    return "\n".join(message["content"] for message in acting.model.requests[turn].messages)  # type: ignore[attr-defined]
+    asked = acting.model.requests[turn].messages  # type: ignore[attr-defined]
+    return "\n".join(message["content"] for message in asked)
 
 
 def past(name: str, text: str = LONG) -> Exemplar:

@@ -128,7 +128,8 @@ class Format(ABC):
         return _system(self._prompts[0], tuple(spec.model_dump_json() for spec in tools))
 
     def _opening(self, context: Context) -> str:
-        return _opening(self._prompts[1], context.task.text, tuple(self.exemplar(e.trajectory) for e in context.exemplars))
+        exemplars = tuple(self.exemplar(exemplar.trajectory) for exemplar in context.exemplars)
+        return _opening(self._prompts[1], context.task.text, exemplars)
 
 
 # Both are asked for at every step of a run and change at none.

@@ -17,7 +17,10 @@ from autorl.replay.schema import HEAD
 
 PATIENCE = 30.0
 """Seconds to wait for another process's write."""
-COMMON = frozenset("a an and are as at be by for from how in is it its of on or s t that the this to was with".split())
+COMMON = frozenset([
+    "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "how", "in", "is", "it", "its", "of", "on", "or",
+    "s", "t", "that", "the", "this", "to", "was", "with",
+])
 """Words that a search leaves out unless there are no others."""
 KNOWN = ("0001",)
 """Every migration there has been, oldest first."""

@@ -144,16 +144,21 @@ def test_a_bullet_can_be_used_once(run):
 
 
 def test_a_repeated_bullet_is_left_out_and_named_where_enough_is_left(run):
-    run("start_deck", title="Bees")
-    run("add_slide", **SLIDE)
-    said = run("add_slide", title="More", bullets=["New words", "Other words", SLIDE["bullets"][0], "New words."])
+    run.done("start_deck", title="Honey Bees")
+    run.done("add_slide", **SLIDE)
+    said = run.done("add_slide", title="More", bullets=["New words", "Other words", SLIDE["bullets"][0], "New words."])
     assert f"Without '{SLIDE['bullets'][0]}', 'New words.', said before." in said
 
 
-def test_a_row_of_the_wrong_length_is_named(run):
+def test_a_row_of_the_wrong_length_keeps_all_it_says_and_is_named(run):
     run.done("start_deck", title="Honey Bees")
-    answer = run.refused("add_table", **{**TABLE, "rows": [["Queen", "1"], ["Drone", "300", "mates"]]})
-    assert "row 2 has 3 cells, but there are 2 columns" in answer
+    rows = [["a", "b"], ["c"], ["d", "e", "f", "g"]]
+    said = run.done("add_table", title="Who is who", columns=["A", "B", "C"], rows=rows)
+    assert "Row 1 has 2 cells for 3 columns: the rest stay empty" in said
+    assert "Row 3 has 4 cells for 3 columns: the rest share the last" in said
+    (table,) = [shape.table for shape in run.deck.slides[1].shapes if shape.has_table]
+    assert [[cell.text for cell in row.cells] for row in table.rows] == [
+        ["A", "B", "C"], ["a", "b", "–"], ["c", "–", "–"], ["d", "e", "f; g"]]
 
 
 @pytest.mark.parametrize(("change", "said"), [

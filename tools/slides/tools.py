@@ -19,6 +19,7 @@ Title = Annotated[str, Field(min_length=1, max_length=60)]
 Bullet = Annotated[str, Field(min_length=1, max_length=90)]
 Cell = Annotated[str, Field(min_length=1, max_length=40)]
 Label = Annotated[str, Field(min_length=1, max_length=24)]
+EMPTY = "–"
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -89,16 +90,21 @@ def add_table(
     rows: one list of cells a row
     """
     headings = [_filled(f"column {n}", text) for n, text in enumerate(columns, start=1)]
-    lines = []
+    lines, notes = [], ""
     for number, row in enumerate(rows, start=1):
-        if len(row) != len(headings):
-            raise ToolError(f"row {number} has {len(row)} cells, but there are {len(headings)} columns",
-                            "Give one cell a column")
-        lines.append([_filled(f"row {number}, cell {n}", text) for n, text in enumerate(row, start=1)])
+        cells = [_filled(f"row {number}, cell {n}", text) for n, text in enumerate(row, start=1)]
+        if len(cells) != len(headings):
+            # Nothing of it is lost, and the policy is told; a small one would not get it right when asked again.
+            done = "the rest share the last" if len(cells) > len(headings) else "the rest stay empty"
+            notes += f" Row {number} has {len(cells)} cells for {len(headings)} columns: {done}."
+            last = len(headings) - 1
+            cells = [*cells[:last], "; ".join(cells[last:]) or EMPTY]
+            cells += [EMPTY] * (len(headings) - len(cells))
+        lines.append(cells)
     with changing(context.workspace) as deck:
         heading = _new_title(deck, title, context)
         drawing.add_table(deck.presentation, heading, headings, lines)
-    return _added(deck, heading, context)
+    return _added(deck, heading, context) + notes
 
 
 @tool(available=_has_room)
