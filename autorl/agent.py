@@ -17,7 +17,7 @@ from autorl.registry import Ask, RunContext, Toolset, nobody
 from autorl.replay.recall import Recall, as_recalled, recall, shown_before
 from autorl.replay.store import ReplayStore
 from autorl.run import Run
-from autorl.types import Exemplar, Limits, Observation, Provenance, Status, Task, Trajectory, new_run_id
+from autorl.types import Exemplar, Limits, Observation, Provenance, Status, Task, Trajectory, clean_text, new_run_id
 from autorl.verify.checks import Judge, Verifier, choose, judge
 from autorl.workspace import Workspace
 
@@ -41,12 +41,12 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
             run = run.decided(step)
             if step.action:
                 run = run.observed(tools.call(step.action, surroundings))
-        return run.ended(*end, workspace)
     except BaseException as error:
         status = Status.CANCELLED if isinstance(error, KeyboardInterrupt) else Status.FAILED
         with suppress(AutorlError):
-            run.ended(status, str(error) or type(error).__name__, workspace)
+            run.ended(status, clean_text(str(error)) or type(error).__name__, workspace)
         raise
+    return run.ended(*end, workspace)
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,9 @@ def main() -> None:
             decks += good
             done.append(trajectory)
             score = trajectory.verdict.score if trajectory.verdict else 0.0
-            passed = "passed" if trajectory.verified else "not passed"
-            print(f"{task.id}  {trajectory.status:<13} {'deck opens' if good else 'no good':<10}  {passed:<10} {score:.2f}"
-                  f"  {len(trajectory.steps):>2} steps  {trajectory.seconds:5.1f} s  {task.text[:60]}", flush=True)
+            made, passed = "deck opens" if good else "no deck", "passed" if trajectory.verified else "not passed"
+            print(f"{task.id}  {trajectory.status:<13} {made:<10}  {passed:<10} {score:.2f}",
+                  f"{len(trajectory.steps):>3} steps  {trajectory.seconds:5.1f} s  {task.text[:60]}", flush=True)
     later = [step.usage for trajectory in done for step in trajectory.steps[1:]]
     seconds = [trajectory.seconds for trajectory in done]
     figures = {

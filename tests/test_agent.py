@@ -15,7 +15,7 @@ from autorl import Agent, Limits, Recall, ReplayStore, Sampling, Status, Task, T
 from autorl.agent import INTERRUPTED
 from autorl.errors import ContextOverflow, ModelUnavailable, StoreUnavailable, UnknownName, UsageError
 from autorl.journal import Watcher
-from autorl.models.base import Completion, Request
+from autorl.models.base import Capabilities, Completion, Request
 from autorl.models.local import Local
 from autorl.models.scripted import Scripted
 from autorl.registry import RunContext
@@ -612,3 +612,35 @@ def test_without_constraint_the_embedded_model_fails_gracefully(embedded: Local)
     assert run.status in (Status.STUCK, Status.TRUNCATED)
     assert len(run.steps) < Limits().steps
     assert all(step.error for step in run.steps[-3:])
+
+
+def test_a_watcher_that_fails_at_the_end_leaves_the_run_finished(store: ReplayStore) -> None:
+    class Clumsy(Watcher):
+        def ended(self, trajectory: Trajectory) -> None:
+            raise RuntimeError("dropped it")
+
+    with pytest.raises(RuntimeError, match="dropped it"):
+        agent([DONE], store=store).solve("Do it", watcher=Clumsy())
+    assert store.newest()[0].status is Status.FINISHED
+
+
+def test_what_a_policy_cannot_use_now_is_not_offered_under_constraint() -> None:
+    """Two calls of one tool in vain, and a tool that says no, are left out of what may come next."""
+    offered: list[set[str]] = []
+
+    class Grammars(Scripted):
+        capabilities = Capabilities(grammar=True)
+
+        def complete(self, request: Request) -> Completion:
+            offered.append({name for name in ("ping", "locked", FINISH) if f'"{name}' in (request.grammar or "")})
+            return super().complete(request)
+
+    @tool(available=lambda context: False)
+    def locked() -> str:
+        """Never of use."""
+        return "no"
+
+    model = Grammars([say("ping"), say("ping"), say("ping"), DONE])
+    run = Agent(model=model, tools=[ping, locked], recall=Recall(k=0)).solve("Do it")
+    assert run.status is Status.FINISHED
+    assert offered == [{"ping", FINISH}, {"ping", FINISH}, {FINISH}, {FINISH}]

@@ -333,3 +333,10 @@ def test_a_migrated_store_has_the_tables_that_the_code_expects(store: ReplayStor
         context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
         assert compare_metadata(context, schema.metadata) == []
         assert context.get_current_revision() == schema.HEAD
+
+
+def test_a_run_that_is_going_on_cannot_be_taken_up_a_second_time(store: ReplayStore) -> None:
+    run = a_run()
+    store.began(run)
+    with pytest.raises(UsageError, match="going on already"):
+        store.began(run)

@@ -55,7 +55,8 @@ class Local:
     @classmethod
     def shared(cls, name: str, *, threads: int | None = None) -> "Local":
         """The one instance of `name` in this process: weights are loaded once."""
-        return _shared(name, threads)
+        with _sharing:
+            return _shared(name, threads)
 
     @property
     def context_tokens(self) -> int:
@@ -209,6 +210,9 @@ def _from_hub(name: str) -> Path:
         return Path(hf_hub_download(repo, file))
     except Exception as error:
         raise ModelUnavailable(f"the hub did not give {repo}/{file}: {error}", "Are you online?") from error
+
+
+_sharing = threading.Lock()
 
 
 @cache

@@ -97,6 +97,9 @@ class ReplayStore(Journal):
                 "trust": "trusted", "tools": "[]", "provenance": self._json(trajectory.provenance),
                 "owner": owner.this(), "started": trajectory.started.isoformat(), "seconds": trajectory.seconds,
             }
+            held = connection.execute(sa.select(runs.c.status, runs.c.owner).where(runs.c.id == trajectory.id)).first()
+            if held and held.status == Status.RUNNING and owner.alive(held.owner):
+                raise UsageError(f"the run {trajectory.id} is going on already, in process {held.owner}")
             again = {"status": Status.RUNNING, "reason": "", "owner": row["owner"]}
             connection.execute(insert(runs).values(row).on_conflict_do_update(index_elements=["id"], set_=again))
             if trajectory.recalled:

@@ -152,13 +152,13 @@ def test_a_repeated_bullet_is_left_out_and_named_where_enough_is_left(run):
 
 def test_a_row_of_the_wrong_length_keeps_all_it_says_and_is_named(run):
     run.done("start_deck", title="Honey Bees")
-    rows = [["a", "b"], ["c"], ["d", "e", "f", "g"]]
+    rows = [["a", "b"], ["c", "x", "y"], ["d", "e", "f", "g"]]
     said = run.done("add_table", title="Who is who", columns=["A", "B", "C"], rows=rows)
     assert "Row 1 has 2 cells for 3 columns: the rest stay empty" in said
     assert "Row 3 has 4 cells for 3 columns: the rest share the last" in said
     (table,) = [shape.table for shape in run.deck.slides[1].shapes if shape.has_table]
     assert [[cell.text for cell in row.cells] for row in table.rows] == [
-        ["A", "B", "C"], ["a", "b", "–"], ["c", "–", "–"], ["d", "e", "f; g"]]
+        ["A", "B", "C"], ["a", "b", "–"], ["c", "x", "y"], ["d", "e", "f; g"]]
 
 
 @pytest.mark.parametrize(("change", "said"), [
