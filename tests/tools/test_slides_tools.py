@@ -136,6 +136,17 @@ def test_a_title_can_be_used_once(run):
     assert "slide 2 has the title" in run.refused("add_table", **{**TABLE, "title": "How  Bees Live!"})
 
 
+def test_a_policy_that_insists_on_a_title_gets_it_and_the_check_names_it(run):
+    run.done("start_deck", title="Honey Bees")
+    run.done("add_slide", **SLIDE)
+    again = {**SLIDE, "bullets": ["Quite new words", "And other words still"]}
+    answers = [run.call("add_slide", **again) for _ in range(3)]
+    assert [answer.ok for answer in answers] == [False, False, True]
+    assert "Its title is that of slide 2" in answers[-1].text
+    assert "slides 2 and 3 have the title" in run.done("check_deck")
+    assert not run.verdict().passed
+
+
 def test_a_bullet_can_be_used_once(run):
     run.done("start_deck", title="Honey Bees")
     run.done("add_slide", **SLIDE)

@@ -20,6 +20,10 @@ Bullet = Annotated[str, Field(min_length=1, max_length=90)]
 Cell = Annotated[str, Field(min_length=1, max_length=40)]
 Label = Annotated[str, Field(min_length=1, max_length=24)]
 EMPTY = "–"
+REFUSALS = 2
+"""Times that a title which stands in the deck is refused for a slide. A policy that insists gets it, so that one
+bad title does not cost the whole deck; the check of the deck then names it."""
+_REFUSED = "slides:refused"
 Value = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -182,10 +186,18 @@ def _new_title(deck: Deck, title: str, context: RunContext) -> str:
     if asked is not None and len(deck) >= asked.most:
         raise ToolError(f"the deck has all {asked.most} slides that the task asks for", "Call save_deck to finish")
     heading = _filled("the title", title)
-    for number, slide in enumerate(deck.presentation.slides, start=1):
-        if key(drawing.title_of(slide)) == key(heading):
-            raise ToolError(f"slide {number} has the title '{heading}' already", "Give this slide another title")
-    return heading
+    taken = _slide_with(deck, heading)
+    refused = context.workspace.documents
+    if taken is None or refused.get(_REFUSED) == (len(deck), REFUSALS):
+        return heading
+    slides, times = refused.get(_REFUSED, (len(deck), 0))
+    refused[_REFUSED] = (len(deck), times + 1 if slides == len(deck) else 1)
+    raise ToolError(f"slide {taken} has the title '{heading}' already", "Give this slide another title")
+
+
+def _slide_with(deck: Deck, title: str) -> int | None:
+    slides = enumerate(deck.presentation.slides, start=1)
+    return next((number for number, slide in slides if key(drawing.title_of(slide)) == key(title)), None)
 
 
 def _without_repeats(deck: Deck, points: Sequence[str]) -> list[str]:
@@ -201,7 +213,9 @@ def _without_repeats(deck: Deck, points: Sequence[str]) -> list[str]:
 
 
 def _added(deck: Deck, title: str, context: RunContext) -> str:
-    return f"Slide {len(deck)} '{title}' added. {_progress(deck, context)}"
+    first = _slide_with(deck, title)
+    note = "" if first == len(deck) else f" Its title is that of slide {first}."
+    return f"Slide {len(deck)} '{title}' added. {_progress(deck, context)}{note}"
 
 
 def _progress(deck: Deck, context: RunContext) -> str:
