@@ -3,7 +3,6 @@
 import hashlib
 import inspect
 import json
-import re
 import threading
 import time
 import types
@@ -15,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError as SchemaViolation
 from jsonschema.exceptions import best_match
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from autorl.describe import explain, parameter_name, read_docstring
 from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
 from autorl.types import FINISH, Action, Observation, Task, ToolSpec, clean_text
 from autorl.workspace import Workspace
@@ -75,7 +74,7 @@ class Tool:
 
     @cached_property
     def spec(self) -> ToolSpec:
-        description, hints = _read_docstring(self.function, self._arguments.model_fields)
+        description, hints = read_docstring(self.function, self._arguments.model_fields)
         schema = self._arguments.model_json_schema()
         for name, prop in schema.get("properties", {}).items():
             prop.pop("title", None)
@@ -100,7 +99,7 @@ class Tool:
     def _invoke(self, arguments: dict[str, Any], context: RunContext) -> Any:
         problem = best_match(self._validator.iter_errors(arguments))
         if problem is not None:
-            raise ToolError(_explain(problem, self.spec))
+            raise ToolError(explain(problem, self.spec))
         return _within(self.timeout, self.name, lambda: self._run(arguments, context))
 
     def _run(self, arguments: dict[str, Any], context: RunContext) -> Any:
@@ -108,7 +107,7 @@ class Tool:
             model = self._arguments.model_validate(arguments)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(_name(part) for part in first["loc"]) or "the arguments"
+            where = ".".join(parameter_name(part) for part in first["loc"]) or "the arguments"
             raise ToolError(f"{self.name}: {where}: {' '.join(first['msg'].split())}") from error
         values = {name: getattr(model, name) for name in model.model_fields_set}
         if self._context_parameter:
@@ -337,101 +336,6 @@ def _shorten(text: str) -> tuple[str, int]:
         return text, 0
     half = OBSERVATION_LIMIT // 2
     return f"{text[:half]}\n[... {omitted} characters omitted ...]\n{text[-half:]}", omitted
-
-
-_EXPECTED = {
-    "minLength": "at least {} characters", "maxLength": "at most {} characters", "pattern": "text that matches {}",
-    "minimum": "{} or more", "maximum": "{} or less", "exclusiveMinimum": "more than {}",
-    "exclusiveMaximum": "less than {}", "multipleOf": "a multiple of {}", "minItems": "at least {} items",
-    "maxItems": "at most {} items", "uniqueItems": "no item twice", "minProperties": "at least {} entries",
-    "maxProperties": "at most {} entries", "const": "{!r}",
-}
-"""What a rule of JSON Schema asks for, in words."""
-
-
-def _explain(problem: SchemaViolation, spec: ToolSpec) -> str:
-    """One line that names the parameter, the value and what was expected."""
-    where = ".".join(_name(part) for part in problem.absolute_path)
-    value = json.dumps(problem.instance, ensure_ascii=False, default=str)
-    value = value if len(value) <= 80 else f"{value[:77]}..."
-    rule, wanted = problem.validator, problem.validator_value
-    if rule == "required":
-        missing = next(name for name in wanted if name not in problem.instance)
-        return f"{spec.name}: '{'.'.join(filter(None, [where, missing]))}' is missing. Expected: {signature(spec)}"
-    if rule == "additionalProperties":
-        known = problem.schema.get("properties", {})
-        extra = ".".join(filter(None, [where, _name(next(name for name in problem.instance if name not in known))]))
-        return f"{spec.name}: there is no parameter '{extra}'. Expected: {signature(spec)}"
-    if rule == "type":
-        expected = " or ".join([wanted] if isinstance(wanted, str) else wanted)
-    elif rule == "enum":
-        expected = "one of " + ", ".join(map(str, wanted))
-    elif rule in ("anyOf", "oneOf"):
-        expected = " or ".join(kind_of(option, spec.parameters) for option in wanted)
-    elif rule in _EXPECTED:
-        expected = _EXPECTED[rule].format(wanted)
-    else:
-        expected = f"another: {' '.join(problem.message.split())[:300]}"
-    return f"{spec.name}: {where or 'the arguments'} is {value}, expected {expected}"
-
-
-def _name(part: str | int) -> str:
-    """A key that the policy made up, so that it cannot break the line."""
-    return str(part) if str(part).isprintable() else repr(part)
-
-
-def signature(spec: ToolSpec) -> str:
-    """A tool on one line, optional parameters marked: `add_slide(title: string, notes?: string)`."""
-    required = set(spec.parameters.get("required", ()))
-    parts = [
-        f"{name}{'' if name in required else '?'}: {kind_of(schema, spec.parameters)}"
-        for name, schema in spec.parameters.get("properties", {}).items()
-    ]
-    return f"{spec.name}({', '.join(parts)})"
-
-
-def kind_of(schema: dict[str, Any], root: dict[str, Any], inside: tuple[str, ...] = ()) -> str:
-    """A JSON Schema in a few words: `string`, `list of integer`, `"mon" | "tue"`.
-
-    inside: names of the definitions around it; one that holds itself is named and not unfolded again
-    """
-    if "$ref" in schema:
-        name = schema["$ref"].rsplit("/", 1)[-1]
-        return name if name in inside else kind_of(root["$defs"][name], root, (*inside, name))
-    if "enum" in schema:
-        return " | ".join(json.dumps(value, ensure_ascii=False) for value in schema["enum"])
-    if "const" in schema:
-        return json.dumps(schema["const"], ensure_ascii=False)
-    if "anyOf" in schema:
-        kinds = [kind_of(option, root, inside) for option in schema["anyOf"] if option.get("type") != "null"]
-        return " | ".join(dict.fromkeys(kinds))
-    kind = schema.get("type", "any")
-    if kind == "array":
-        return f"list of {kind_of(schema.get('items', {}), root, inside)}"
-    if kind == "object" and "properties" in schema:
-        inner = ", ".join(f"{name}: {kind_of(value, root, inside)}" for name, value in schema["properties"].items())
-        return f"{{{inner}}}"
-    return str(kind)
-
-
-def _read_docstring(function: Callable[..., Any], names: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """The first paragraph, and the text of each line `name: text` where name is a parameter."""
-    text = inspect.getdoc(function) or ""
-    if not text:
-        return function.__name__.replace("_", " ").capitalize() + ".", {}
-    head, _, rest = text.partition("\n\n")
-    hints: dict[str, str] = {}
-    current = ""
-    for line in rest.splitlines():
-        match = re.match(r"\s*(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)", line)
-        if match and match[1] in names:
-            current = match[1]
-            hints[current] = match[2].strip()
-        elif current and line.startswith(" ") and line.strip():
-            hints[current] = f"{hints[current]} {line.strip()}".strip()
-        else:
-            current = ""
-    return " ".join(head.split()), hints
 
 
 def tools_in(module: types.ModuleType) -> Pack:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
+from autorl.describe import signature
 from autorl.errors import ToolError, UnknownName, UsageError
-from autorl.registry import OBSERVATION_LIMIT, Pack, RunContext, Tool, Toolset, finish, signature, tool
+from autorl.registry import OBSERVATION_LIMIT, Pack, RunContext, Tool, Toolset, finish, tool
 from autorl.types import FINISH, Action, Task
 from autorl.workspace import Workspace
 from tests.worlds import JSON, NAMES, RICH, TEXT, Day, Person, Room, book, grow, options, ping, plot

@@ -14,7 +14,7 @@ app = typer.Typer(no_args_is_help=True, help="See and try the tools. For example
 def list_tools(as_json: Json = False) -> None:
     """Every tool pack with its tools. For example: autorl tools list"""
     from autorl import content
-    from autorl.registry import signature
+    from autorl.describe import signature
 
     packs = {name: content.load_pack(name) for name in content.packs()}
     if as_json:
@@ -38,7 +38,7 @@ def show(
     """A tool with its parameters and JSON Schema, or the tools of a pack. For example: autorl tools show add_slide"""
     import json
 
-    from autorl.registry import signature
+    from autorl.describe import signature
 
     found = _find(name)
     if as_json:

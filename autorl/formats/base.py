@@ -7,10 +7,10 @@ from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any, Literal, NotRequired, TypedDict
 
+from autorl.describe import signature
 from autorl.errors import FormatError
 from autorl.formats import prompts
 from autorl.formats.prompts import Prompt
-from autorl.registry import signature
 from autorl.types import Action, Context, ToolSpec, Trajectory, clean_text
 
 ELIDED = "[an earlier observation, left out to save space]"
