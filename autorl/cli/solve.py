@@ -72,10 +72,13 @@ def solve(
     try:
         done = agent.solve(asked, watcher=watcher) if asked else agent.resume(resume or "", watcher=watcher)
     except (AutorlError, KeyboardInterrupt) as error:
+        go_on = f"The run is kept as {watcher.run}. To go on with it: autorl solve --resume {watcher.run}"
         if watcher.run and not as_json:
-            say(f"\nThe run is kept as {watcher.run}. To go on with it: autorl solve --resume {watcher.run}")
+            say(f"\n{go_on}")
         if isinstance(error, KeyboardInterrupt):
             raise typer.Exit(OTHER) from error
+        if watcher.run and as_json:
+            error.remedy = f"{error.remedy}. {go_on}" if error.remedy else go_on
         raise
     if done.verdict is None and done.status == "finished" and sys.stdin.isatty() and not as_json:
         done = _ask_person(agent, done)
@@ -158,6 +161,7 @@ def _watcher(*, quiet: bool) -> Any:
                 say(f"Recalled {recalled.run}, likeness {recalled.score:.2f}{mark}", style="cyan")
             if not trajectory.recalled:
                 say("Recalled nothing", style="cyan")
+            say()
 
         def text(self, piece: str) -> None:
             if live and not quiet:
@@ -166,7 +170,7 @@ def _watcher(*, quiet: bool) -> Any:
         def decided(self, run: str, step: Step) -> None:
             if quiet:
                 return
-            say("" if live else f"\n{step.raw}")
+            say("" if live else step.raw)
             share = step.usage.cached_tokens / step.usage.prompt_tokens if step.usage.prompt_tokens else 0
             notes = [f"step {step.index + 1}", f"{step.usage.completion_tokens} tokens",
                      f"{step.tokens_per_second:.0f} tokens/s", f"{share:.0%} of the prompt from cache"]
@@ -177,7 +181,7 @@ def _watcher(*, quiet: bool) -> Any:
 
         def observed(self, run: str, index: int, observation: Observation) -> None:
             if not quiet:
-                say(f"Observation: {observation.text}", style="" if observation.ok else "yellow")
+                say(f"Observation: {observation.text}\n", style="" if observation.ok else "yellow")
 
     return Live()
 
@@ -219,7 +223,7 @@ def _show_end(done: "Trajectory", files: list[tuple[Path, Any]]) -> None:
     usage = done.usage
     later = [step.usage for step in done.steps[1:]]
     cached = sum(u.cached_tokens for u in later) / max(1, sum(u.prompt_tokens for u in later))
-    say(f"\n{done.status.replace('_', ' ').capitalize()}{f' ({done.reason})' if done.reason else ''}: "
+    say(f"{done.status.replace('_', ' ').capitalize()}{f' ({done.reason})' if done.reason else ''}: "
         f"{len(done.steps)} steps, {done.seconds:.1f} s, {usage.completion_tokens} tokens written, "
         f"{usage.prompt_tokens} read ({cached:.0%} of them from cache after the first step)",
         style="bold green" if done.status == "finished" else "bold yellow")

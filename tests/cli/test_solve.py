@@ -116,6 +116,8 @@ def test_nobody_at_the_base_url_keeps_the_run_and_says_how_to_go_on(autorl, scri
     assert done.returncode == 4
     assert "http://127.0.0.1:9/v1" in done.stderr
     run = re.search(r"autorl solve --resume (\S+)", done.stdout)[1]
+    as_json = autorl("solve", TASK, "--model", "openai:any", "--base-url", "http://127.0.0.1:9/v1", "--json")
+    assert "autorl solve --resume" in json.loads(as_json.stdout)["remedy"]
     again = autorl("solve", "--resume", run, "--model", script(DECK), "--json")
     assert (json.loads(again.stdout)["run"], again.returncode) == (run, 0)
 
