@@ -56,17 +56,16 @@ def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Calla
     chosen: list[Exemplar] = []
     shown: list[str] = []
     left = how.budget
-    by_task = {candidate.task: candidate for candidate in found}
     likeness, twins = _likeness(store, task, found)
-    for candidate in sorted(found, key=lambda c: _worth(c, likeness[c.task]), reverse=True):
+    for candidate in sorted(found, key=lambda c: _worth(c, likeness[c.task][0]), reverse=True):
         if any(twins(candidate.task, other) for other in shown):
             continue
-        trajectory = store.get(by_task[candidate.task].run)
+        trajectory = store.get(candidate.run)
         tokens = size(trajectory)
         if tokens <= left:
             left -= tokens
             shown.append(candidate.task)
-            chosen.append(Exemplar(trajectory, round(likeness[candidate.task], 4)))
+            chosen.append(Exemplar(trajectory, round(likeness[candidate.task][1], 4)))
         if len(chosen) == how.k:
             break
     return chosen[::-1]
@@ -104,8 +103,11 @@ def _worth(candidate: Candidate, likeness: float) -> tuple[float, float, int]:
 
 def _likeness(
     store: ReplayStore, task: Task, found: Sequence[Candidate]
-) -> tuple[dict[str, float], Callable[[str, str], bool]]:
-    """How like `task` each candidate's task is (0..1), and whether two of them are twins."""
+) -> tuple[dict[str, tuple[float, float]], Callable[[str, str], bool]]:
+    """How like `task` each candidate's task is, fused for the order and by its cosine alone for the record.
+
+    Both are in 0..1. The function tells whether two of them are twins.
+    """
     kept = store.vectors([c.task for c in found], embed.NAME)
     new = [c for c in found if c.task not in kept]
     if new:
@@ -120,7 +122,8 @@ def _likeness(
     shared = dict(store.by_words(task.text, limit=200))
     words = np.array([shared.get(c.task, 0.0) for c in found])
     fused = (1 / (FUSION + 1 + _ranks(meaning)) + 1 / (FUSION + 1 + _ranks(words))) * (FUSION + 1) / 2
-    likeness = {c.task: float(value) for c, value in zip(found, fused, strict=True)}
+    cosines = meaning.clip(0, 1)
+    likeness = {c.task: (float(one), float(other)) for c, one, other in zip(found, fused, cosines, strict=True)}
     place = {c.task: index for index, c in enumerate(found)}
     return likeness, lambda one, other: float(matrix[place[one]] @ matrix[place[other]]) > TWINS
 
