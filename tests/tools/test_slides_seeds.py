@@ -58,7 +58,6 @@ def test_seeds_are_short_enough_for_a_small_context():
     assert {name: n for name, n in lengths.items() if n > 2_200} == {}
 
 
-@pytest.mark.skipif(not (builtin() / "eval" / "make_seeds.py").is_file(), reason="no checkout")
 def test_the_script_makes_the_same_seeds_again(tmp_path):
     spec = importlib.util.spec_from_file_location("make_seeds", builtin() / "eval" / "make_seeds.py")
     script = importlib.util.module_from_spec(spec)
