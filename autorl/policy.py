@@ -88,21 +88,23 @@ class Policy:
         if self.sampling.constrained and (takes.grammar or takes.json_schema):
             offered = tuple(tool.model_dump_json() for tool in context.available or context.tools)
             constraint = _constraint(self.format.name, offered)
+        grammar = constraint.grammar if takes.grammar else None
+        json_schema = constraint.json_schema if takes.json_schema and not takes.grammar else None
         seed = self.sampling.seed
         return Request(
             messages=messages,  # type: ignore[arg-type]  # a Message is a mapping of text to text
             stop=self.format.stop,
             max_tokens=self.sampling.max_tokens,
-            temperature=self._temperature(context, constraint),
+            temperature=self._temperature(context, constrained=bool(grammar or json_schema)),
             seed=None if seed is None else seed + len(context.steps),
-            grammar=constraint.grammar if takes.grammar else None,
-            json_schema=constraint.json_schema if takes.json_schema and not takes.grammar else None,
+            grammar=grammar,
+            json_schema=json_schema,
             on_text=on_text,
         )
 
-    def _temperature(self, context: Context, constraint: Constraint) -> float:
+    def _temperature(self, context: Context, *, constrained: bool) -> float:
         base = self.sampling.temperature
-        if constraint == Constraint():
+        if not constrained:
             return base
         failures = 0
         for step in reversed(context.steps):

@@ -7,7 +7,7 @@ from autorl.models.base import Capabilities, Completion, Request
 from autorl.models.scripted import Scripted
 from autorl.policy import Policy, Sampling
 from autorl.registry import finish
-from autorl.types import Action, Context, Exemplar, Step, Task
+from autorl.types import Action, Context, Exemplar, Observation, Step, Task
 from tests.worlds import a_run, a_step, numbered, ping, say
 
 TOOLS = (ping.spec, finish.spec)
@@ -179,3 +179,17 @@ def test_a_server_that_takes_nothing_ends_in_an_overflow_and_not_in_a_circle() -
     with pytest.raises(ContextOverflow):
         Policy(model, load("react")).act(Context(Task.of("Do it"), TOOLS, (past("one"),), (a_step(),)))
     assert len(model.requests) < 50
+
+
+@pytest.mark.parametrize(("takes", "hotter"), [
+    (Capabilities(grammar=True), True), (Capabilities(), False), (Capabilities(json_schema=True), False)])
+def test_only_a_policy_that_is_held_to_its_form_is_heated_by_failures(takes: Capabilities, hotter: bool) -> None:
+    """react has a grammar and no schema, so a server that takes schemas alone leaves it free."""
+    model = Scripted(lambda request: say("ping"))
+    model.capabilities = takes
+    policy = Policy(model, load("react"), Sampling(temperature=0.5))
+    failed = a_step(0).model_copy(update={"observation": Observation(text="Error: no", ok=False)})
+    for steps in ((), (failed,)):
+        policy.act(Context(Task(text="x"), TOOLS, steps=steps))
+    first, second = (request.temperature for request in model.requests)
+    assert (first, second > first) == (0.5, hotter)

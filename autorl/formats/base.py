@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isfinite
-from typing import Any, Literal, NotRequired, TypedDict
+from typing import Any, Literal, TypedDict
 
 from autorl.describe import signature
 from autorl.errors import FormatError
@@ -32,7 +32,6 @@ class Row(TypedDict):
     """One training example in TRL's conversational form."""
 
     messages: list[Message]
-    tools: NotRequired[list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)

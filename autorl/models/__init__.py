@@ -14,17 +14,17 @@ PROVIDERS = {
 __all__ = ["PROVIDERS", "Completion", "Model", "Request", "load"]
 
 
-def load(name: str, *, base_url: str | None = None, threads: int | None = None) -> Model:
+def load(name: str, *, base_url: str | None = None) -> Model:
     """The backend for `provider:model`.
 
-    base_url: of an OpenAI-compatible server; threads: for the embedded model, all cores when None.
+    base_url: of an OpenAI-compatible server.
     Raises UnknownName for a provider there is none of, UsageError for a name that lacks its model.
     """
     provider, _, rest = name.partition(":")
     if provider == "local":
         from autorl.models.local import Local
 
-        return Local.shared(name, threads=threads)
+        return Local.shared(name)
     if provider not in PROVIDERS:
         raise UnknownName("model provider", provider, PROVIDERS, "Write provider:model, such as openai:gpt-5-mini.")
     if not rest:

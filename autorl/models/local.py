@@ -38,14 +38,13 @@ class Local:
     """One GGUF file, loaded when it is first asked; every thread of the process shares it.
 
     name: `local`, `local:PATH.gguf` or `local:hf:REPO/FILE`
-    threads: of the processor, None for all; slots: completions at a time, each with its own context
+    slots: completions at a time, each with its own context
     """
 
     capabilities = Capabilities(grammar=True, json_schema=True)
 
-    def __init__(self, name: str = "local", *, threads: int | None = None, slots: int = 2) -> None:
+    def __init__(self, name: str = "local", *, slots: int = 2) -> None:
         self.name = name
-        self._threads = threads or os.cpu_count() or 1
         self._slots = slots
         self._loading = threading.Lock()
         self._loaded: Any = None
@@ -53,10 +52,10 @@ class Local:
         self._tokens = lru_cache(maxsize=4096)(self._count)
 
     @classmethod
-    def shared(cls, name: str, *, threads: int | None = None) -> "Local":
+    def shared(cls, name: str) -> "Local":
         """The one instance of `name` in this process: weights are loaded once."""
         with _sharing:
-            return _shared(name, threads)
+            return _shared(name)
 
     @property
     def context_tokens(self) -> int:
@@ -131,9 +130,10 @@ class Local:
         params.n_ctx = self._context * self._slots
         # Decoding threads wait for each other at every layer: with one on each core, any other load on the
         # machine makes a token take ten times as long. Half of them cost a fifth of the speed on two cores.
-        params.cpuparams.n_threads = max(1, self._threads // 2)
+        cores = os.cpu_count() or 1
+        params.cpuparams.n_threads = max(1, cores // 2)
         params.cpuparams.poll = 0
-        params.cpuparams_batch.n_threads = self._threads
+        params.cpuparams_batch.n_threads = cores
         # On a CPU, flash attention halves the decoding speed at a thousand tokens of context.
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.verbosity = -1
@@ -216,5 +216,5 @@ _sharing = threading.Lock()
 
 
 @cache
-def _shared(name: str, threads: int | None) -> Local:
-    return Local(name, threads=threads)
+def _shared(name: str) -> Local:
+    return Local(name)
