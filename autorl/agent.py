@@ -40,7 +40,7 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
             step = policy.act(run.context(tools, surroundings), watcher.text if watcher else None)
             run = run.decided(step)
             if step.action:
-                run = run.observed(tools.call(step.action, surroundings))
+                run = run.observed(tools.carry_out(step.action, surroundings))
     except BaseException as error:
         status = Status.CANCELLED if isinstance(error, KeyboardInterrupt) else Status.FAILED
         with suppress(AutorlError):

@@ -24,6 +24,8 @@ from autorl.workspace import Workspace
 
 OBSERVATION_LIMIT = 4_000
 """Characters of a result that the policy sees; the middle of anything longer is cut and counted."""
+DATA_LIMIT = 1_000_000
+"""Characters of what a result tells programs; more is left out and counted."""
 TIMEOUT = 60.0
 """Seconds a tool may take unless it says otherwise."""
 
@@ -45,6 +47,17 @@ class RunContext:
     workspace: Workspace
     task: Task
     ask: Ask = nobody
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a tool returns when programs should get more of it than the policy reads.
+
+    text: for the policy; data: for programs, plain values that go to JSON
+    """
+
+    text: str
+    data: dict[str, Any]
 
 
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
@@ -87,14 +100,20 @@ class Tool:
     def call(self, arguments: dict[str, Any], context: RunContext) -> Observation:
         """Check the arguments, call the function, and tell what came of it; raises nothing a tool can cause."""
         started = time.monotonic()
+        data = ""
         try:
-            text = _as_text(self.name, self._invoke(arguments, context))
+            value = self._invoke(arguments, context)
+            if isinstance(value, Answer):
+                data = clean_text(_as_text(self.name, value.data))
+            text = value.text if isinstance(value, Answer) else _as_text(self.name, value)
             ok, ends = True, self.ends_run
         except ToolError as error:
             text, ok, ends = f"Error: {error}", False, False
         shown, omitted = _shorten(clean_text(text))
+        if len(data) > DATA_LIMIT:
+            data, omitted = "", omitted + len(data)
         return Observation(text=shown, ok=ok, tainted=self.untrusted, omitted=omitted, ends_run=ends,
-                           seconds=time.monotonic() - started)
+                           seconds=time.monotonic() - started, data=json.loads(data) if data else None)
 
     def _invoke(self, arguments: dict[str, Any], context: RunContext) -> Any:
         problem = best_match(self._validator.iter_errors(arguments))
@@ -196,12 +215,14 @@ class Pack:
     tools: the core group, what `--tools NAME` gives; groups: others, as `NAME:GROUP`
     verifiers: name -> verifier; the first one judges tasks that name none
     seeds: a file of exemplars for an empty store, one `Trajectory` a line
+    lacking: tells which of the programs it can use are not here, each with what would mend it
     """
 
     tools: Sequence[Tool]
     groups: dict[str, Sequence[Tool]] = field(default_factory=dict)
     verifiers: dict[str, Any] = field(default_factory=dict)
     seeds: Path | None = None
+    lacking: Callable[[], dict[str, str]] = dict
 
 
 @dataclass(frozen=True)
@@ -269,6 +290,15 @@ class Toolset:
                 return finish.call(action.arguments, context)
             return Observation(text=f"Error: {error}", ok=False)
         return chosen.call(action.arguments, context)
+
+    def carry_out(self, action: Action, context: RunContext) -> Observation:
+        """`call`, and what it left to be written is on disk afterwards."""
+        observation = self.call(action, context)
+        try:
+            context.workspace.settle()
+        except ToolError as error:
+            return Observation(text=f"Error: {error}", ok=False, tainted=observation.tainted)
+        return observation
 
 
 def _makes_sense(tool: Tool, context: RunContext) -> bool:

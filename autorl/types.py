@@ -120,6 +120,7 @@ class Observation(Value):
     tainted: the text came from outside (the web, a stranger's file)
     omitted: characters that were cut from the middle of an over-long result
     ends_run: the call was carried out by a tool that ends the run
+    data: what the tool tells programs beside the text, which is all that the policy reads
     """
 
     text: str
@@ -128,6 +129,7 @@ class Observation(Value):
     omitted: int = 0
     ends_run: bool = False
     seconds: float = 0.0
+    data: dict[str, Any] | None = None
 
 
 class Step(Value):
@@ -187,11 +189,20 @@ class Provenance(Value):
     settings: dict[str, Any] = Field(default_factory=dict)
 
 
+class Finding(Value):
+    """One thing that is wrong. at: where, in the verifier's own terms, such as {"slide": 3, "object": "s3.4"}"""
+
+    found: str
+    remedy: str = ""
+    at: dict[str, Any] = Field(default_factory=dict)
+
+
 class Check(Value):
     """One thing a verifier looked at.
 
     score: 0..1; weight: share in the verdict's score, any positive scale
     found: what was found, with its place; remedy: what would mend it (empty when passed)
+    findings: each thing that was found, with its place
     """
 
     name: str
@@ -200,6 +211,7 @@ class Check(Value):
     weight: float = Field(default=1.0, gt=0)
     found: str = ""
     remedy: str = ""
+    findings: tuple[Finding, ...] = ()
 
 
 class Verdict(Value):

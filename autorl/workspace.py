@@ -4,7 +4,8 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -12,6 +13,8 @@ from autorl.errors import ToolError
 from autorl.types import Artifact
 
 _TEMPORARY = ".writing-"
+_RESTS = 20
+"""A file that is written over and over is written again after this many times as long as its last write took."""
 
 
 class Workspace:
@@ -27,6 +30,8 @@ class Workspace:
         self.root = root.resolve()
         self.readable = tuple(folder.resolve() for folder in readable)
         self.documents: dict[str, Any] = {}
+        self._pending: dict[str, Callable[[], object]] = {}
+        self._due: dict[str, float] = {}
 
     def path(self, name: str, *, write: bool = False) -> Path:
         """Where `name` lies. It is resolved first, then checked.
@@ -42,6 +47,8 @@ class Workspace:
             path = (self.root / name).resolve()
         except (OSError, ValueError, RuntimeError) as error:  # what no file system takes; a link to itself
             raise ToolError(f"{name[:60]!r} is not a file name: {error}") from error
+        if not write:
+            self.settle()
         for root in (self.root,) if write else (self.root, *self.readable):
             if path.is_relative_to(root) and (path != root or not write):
                 return path
@@ -67,8 +74,42 @@ class Workspace:
             raise ToolError(f"'{name}' could not be written: {error.strerror or error}") from error
         return path
 
+    def write_soon(self, name: str, save: Callable[[], object]) -> None:
+        """Call `save`, which writes the file `name`, now or, if that was done a moment ago, with the next `settle`.
+
+        So that a thousand changes in a row do not write a large file a thousand times. The loop settles after
+        every action, so a run never goes on with anything unwritten.
+        """
+        self._pending[name] = save
+        if time.monotonic() >= self._due.get(name, 0.0):
+            self._settle(name)
+
+    def pending(self, name: str) -> bool:
+        """Whether the file `name` waits for the next `settle`."""
+        return name in self._pending
+
+    def cancel(self, name: str) -> None:
+        """Drop what waits for the file `name`."""
+        self._pending.pop(name, None)
+
+    def settle(self) -> None:
+        """Write what waits. Raises ToolError if that fails; the parsed files are forgotten, so that disk counts."""
+        for name in list(self._pending):
+            self._settle(name)
+
+    def _settle(self, name: str) -> None:
+        started = time.monotonic()
+        try:
+            self._pending.pop(name)()
+        except BaseException:
+            self.documents.clear()
+            raise
+        done = time.monotonic()
+        self._due[name] = done + _RESTS * (done - started)
+
     def artifacts(self) -> tuple[Artifact, ...]:
         """Every file of the workspace with its hash, in the order of their names."""
+        self.settle()
         files = sorted(p for p in self.root.rglob("*") if p.is_file() and not p.is_symlink())
         found = []
         for path in files:

@@ -159,7 +159,8 @@ def replay(script: Script) -> Trajectory:
 
 def _step(index: int, move: Move, tools: Toolset, context: RunContext) -> Step:
     thought, name, arguments = move
-    observation = tools.call(Action(name=name, arguments=arguments), context).model_copy(update={"seconds": 0.0})
+    observation = tools.carry_out(Action(name=name, arguments=arguments), context).model_copy(
+        update={"seconds": 0.0, "data": None})
     assert observation.ok, f"step {index}: {observation.text}"
     written = json.dumps(arguments, ensure_ascii=False)
     return Step(index=index, thought=thought, action=Action(name=name, arguments=arguments), finish_reason="stop",

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
+from autorl.content import load_pack
 from autorl.describe import signature
 from autorl.errors import ToolError, UnknownName, UsageError
-from autorl.registry import OBSERVATION_LIMIT, Pack, RunContext, Tool, Toolset, finish, tool
-from autorl.types import FINISH, Action, Task
+from autorl.registry import DATA_LIMIT, OBSERVATION_LIMIT, Answer, Pack, RunContext, Tool, Toolset, finish, tool
+from autorl.types import FINISH, Action, Observation, Task
 from autorl.workspace import Workspace
 from tests.worlds import JSON, NAMES, RICH, TEXT, Day, Person, Room, book, grow, options, ping, plot
 
@@ -305,6 +306,59 @@ def test_a_result_is_shown_as_text_or_json(value: Any, text: str, context: RunCo
 
     observation = call(give, context)
     assert (observation.ok, observation.text) == (True, text)
+
+
+def test_an_answer_shows_its_text_and_gives_programs_its_data(context: RunContext) -> None:
+    def look() -> Answer:
+        return Answer("two problems", {"score": 0.5, "found": ["a", "b\udcff"], "at": Path("deck")})
+
+    observation = call(look, context)
+    assert observation.text == "two problems"
+    assert observation.data == {"score": 0.5, "found": ["a", "b?"], "at": "deck"}
+    assert Observation.model_validate_json(observation.model_dump_json()) == observation
+
+
+@pytest.mark.parametrize("data", [{"x": object()}, {"x": float("nan")}])
+def test_data_that_is_no_json_is_an_error_that_says_so(data: dict[str, Any], context: RunContext) -> None:
+    def look() -> Answer:
+        return Answer("fine", data)
+
+    observation = call(look, context)
+    assert (observation.ok, observation.data) == (False, None)
+    assert "cannot be written as JSON" in observation.text
+
+
+def test_data_without_end_is_left_out_and_counted(context: RunContext) -> None:
+    def look() -> Answer:
+        return Answer("fine", {"x": "y" * DATA_LIMIT})
+
+    observation = call(look, context)
+    assert (observation.text, observation.data) == ("fine", None)
+    assert observation.omitted > DATA_LIMIT
+
+
+def test_what_a_tool_left_to_be_written_is_on_disk_when_its_action_is_carried_out(context: RunContext) -> None:
+    def draw(text: str, context: RunContext) -> str:
+        context.workspace.write_soon("deck", lambda: context.workspace.write("deck", text.encode()))
+        return "drawn"
+
+    tools = Toolset.of([draw], load_pack)
+    for text in ("first", "second"):
+        assert tools.carry_out(Action(name="draw", arguments={"text": text}), context).ok
+        assert (context.workspace.root / "deck").read_text() == text
+
+
+def test_a_write_that_fails_after_the_tool_is_an_observation(context: RunContext) -> None:
+    def draw(context: RunContext) -> str:
+        def full() -> None:
+            raise ToolError("No space left on device")
+
+        context.workspace.write_soon("a", lambda: context.workspace.write("a", bytes(10**6)))
+        context.workspace.write_soon("a", full)
+        return "drawn"
+
+    observation = Toolset.of([draw], load_pack).carry_out(Action(name="draw"), context)
+    assert (observation.ok, observation.text) == (False, "Error: No space left on device")
 
 
 CIRCLE: list[Any] = []

@@ -37,6 +37,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "MODEL": "scripted:x", "BASE_URL": "http://x/v1", "TOOLS": "slides,files:all", "FORMAT": "structured",
         "STYLE": "compact", "CONSTRAINED": "false", "TEMPERATURE": "0", "SEED": "7", "MAX_TOKENS": "64", "K": "0",
         "BUDGET": "9", "MAX_STEPS": "3", "MAX_SECONDS": "1.5", "READABLE": "/a,/b", "STORE": "x.db",
+        "UNSANDBOXED": "1",
     }
     for name, value in given.items():
         monkeypatch.setenv(f"AUTORL_{name}", value)
@@ -45,6 +46,11 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
     assert found.tools == ("slides", "files:all")
     assert found.readable == (Path("/a"), Path("/b"))
     assert (found.constrained, found.temperature, found.seed, found.max_seconds) == (False, 0.0, 7, 1.5)
+    assert found.unsandboxed
+
+
+def test_code_is_confined_unless_told_otherwise() -> None:
+    assert not resolve().unsandboxed
 
 
 def test_a_variable_of_another_program_or_version_is_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,46 @@ def test_a_file_name_made_from_any_text_is_short_and_safe(text: str) -> None:
 def test_a_file_name_keeps_the_words() -> None:
     assert file_name("Honey bees: a primer!", ".pptx") == "honey-bees-a-primer.pptx"
     assert file_name("???", ".pptx") == "untitled.pptx"
+
+
+def test_a_file_that_was_just_written_waits_for_the_next_settle(workspace: Workspace) -> None:
+    saves = []
+
+    def save() -> None:
+        saves.append(workspace.write("deck", f"{len(saves)}".encode()))
+        time.sleep(0.02)  # so that the rest after it is longer than this test
+
+    for _ in range(5):
+        workspace.write_soon("deck", save)
+    assert len(saves) == 1
+    assert workspace.pending("deck")
+    workspace.settle()
+    assert len(saves) == 2
+    assert not workspace.pending("deck")
+
+
+@pytest.mark.parametrize("look", [lambda w: w.path("deck").read_bytes(), lambda w: w.artifacts()[0].bytes])
+def test_whoever_looks_at_a_file_finds_it_written(workspace: Workspace, look: Callable[[Workspace], object]) -> None:
+    for text in (b"first", b"second"):
+        workspace.write_soon("deck", lambda text=text: (workspace.write("deck", text), time.sleep(0.02)))
+    assert look(workspace) in (b"second", 6)
+
+
+def test_a_write_that_fails_forgets_what_was_parsed(workspace: Workspace) -> None:
+    workspace.documents["deck"] = object()
+
+    def full() -> None:
+        raise ToolError("the disk is full")
+
+    with pytest.raises(ToolError, match="full"):
+        workspace.write_soon("deck", full)
+    assert workspace.documents == {}
+    assert not workspace.pending("deck")
+
+
+def test_a_write_that_was_cancelled_is_not_made(workspace: Workspace) -> None:
+    workspace.write_soon("deck", lambda: (workspace.write("deck", b"first"), time.sleep(0.02)))
+    workspace.write_soon("deck", lambda: workspace.write("deck", b"second"))
+    workspace.cancel("deck")
+    workspace.settle()
+    assert workspace.path("deck").read_bytes() == b"first"

@@ -26,7 +26,8 @@ def doctor(
 ) -> None:
     """Check the installation: model, store, tools, extras. For example: autorl doctor"""
     given = {"model": model, "base_url": base_url}
-    examined: list[Callable[[dict[str, Any]], list[Finding]]] = [_python, _settings, _store, _model, _tools, _extras]
+    examined: list[Callable[[dict[str, Any]], list[Finding]]] = [
+        _python, _settings, _store, _model, _tools, _sandbox, _extras]
     findings: list[Finding] = []
     for examine in examined:
         findings += _guarded(examine, given)
@@ -123,9 +124,25 @@ def _tools(_: dict[str, Any]) -> list[Finding]:
         try:
             pack = content.load_pack(name)
             findings.append(Finding(f"tools {name}", "ok", ", ".join(tool.name for tool in pack.tools)))
+            findings += [Finding(f"tools {name}", "note", f"there is no {what}", remedy)
+                         for what, remedy in pack.lacking().items()]
         except AutorlError as error:
             findings.append(Finding(f"tools {name}", "bad", error.what, error.remedy))
     return findings
+
+
+def _sandbox(_: dict[str, Any]) -> list[Finding]:
+    from autorl import sandbox, settings
+
+    layers = sandbox.layers()
+    held = ", ".join(f"{name} ({how})" for name, how in layers.held.items()) or "nothing"
+    missing = "".join(f"; no {name} ({why})" for name, why in layers.missing.items())
+    if layers.enough:
+        return [Finding("sandbox", "ok", f"scripts are confined by {held}{missing}")]
+    allowed = settings.resolve().unsandboxed
+    runs = "run all the same (the setting 'unsandboxed')" if allowed else "are refused"
+    return [Finding("sandbox", "note", f"scripts {runs}, for they would be confined by {held} only{missing}",
+                    sandbox.REMEDY)]
 
 
 def _extras(_: dict[str, Any]) -> list[Finding]:

@@ -60,6 +60,8 @@ def call(
     tool: Annotated[str, typer.Argument(help="The tool.")],
     arguments: Annotated[str, typer.Argument(help="Its arguments, as a JSON object.")] = "{}",
     workspace: Annotated[Path, typer.Option(help="The folder it works in.")] = Path(),
+    read: Annotated[list[Path] | None, typer.Option(help="A further folder that it may read.")] = None,
+    task: Annotated[str, typer.Option(help="What the run is about, for tools that look at it.")] = "-",
     as_json: Json = False,
 ) -> None:
     """Call one tool, as an agent would. For example: autorl tools call files list_files '{}'"""
@@ -79,8 +81,8 @@ def call(
         raise UsageError(f"the arguments are no JSON: {error}", """For example: '{"title": "Bees"}'""") from error
     if not isinstance(values, dict):
         raise UsageError(f"the arguments are a {type(values).__name__}, expected a JSON object")
-    context = RunContext(Workspace(workspace), Task(text=f"{tool} {arguments}"))
-    observation = tools.call(Action(name=tool, arguments=values), context)
+    context = RunContext(Workspace(workspace, read or ()), Task(text=task))
+    observation = tools.carry_out(Action(name=tool, arguments=values), context)
     if as_json:
         give(observation.model_dump())
     else:

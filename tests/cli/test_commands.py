@@ -59,7 +59,7 @@ def test_runs_are_listed_found_and_shown(autorl, script):
     assert json.loads(autorl("replay", "search", "zebra", "--json").stdout) == []
     shown = autorl("replay", "show", run[:14])
     assert "Life in the hive" in shown.stdout
-    assert "slides@1: passed" in shown.stdout
+    assert "slides@2: passed" in shown.stdout
 
 
 def test_an_empty_store_says_how_to_fill_it(autorl):

@@ -54,7 +54,7 @@ def test_the_first_success_is_recalled_for_a_similar_task(autorl, script):
 def test_steps_verdict_and_run_are_shown_without_colours_in_a_pipe(autorl, script):
     done = autorl("solve", TASK, "--model", script(DECK))
     for text in ("Recalled seed-", "Thought: That is 1 of 3 slides.", "Observation: Slide 2 ", "tokens/s",
-                 "Verified by slides@1: passed", "autorl replay show", "honey-bees.pptx"):
+                 "Verified by slides@2: passed", "autorl replay show", "honey-bees.pptx"):
         assert text in done.stdout
     assert "\x1b" not in done.stdout
 

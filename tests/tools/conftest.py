@@ -28,7 +28,7 @@ class Run:
     def call(self, name: str, /, **arguments: Any) -> Observation:
         context = RunContext(self.workspace, self.task, lambda _: self.answers.pop(0) if self.answers else "None")
         action = Action(name=name, arguments=arguments)
-        observation = self.tools.call(action, context)
+        observation = self.tools.carry_out(action, context)
         self.steps.append(Step(index=len(self.steps), action=action, raw="", observation=observation))
         return observation
 
@@ -54,10 +54,11 @@ class Run:
     def trajectory(self) -> Trajectory:
         return Trajectory(id="run", task=self.task, status=Status.FINISHED, steps=tuple(self.steps))
 
-    def verdict(self, *exemplars: Trajectory) -> Verdict:
+    def verdict(self, *exemplars: Trajectory, rendered: bool = True) -> Verdict:
         fresh = Workspace(self.workspace.root)  # a verifier may come later, in another process
         shown = tuple(Exemplar(trajectory) for trajectory in exemplars)
-        return self.tools.verifiers["slides"](self.task, self.trajectory, fresh, shown)
+        verifier = type(self.tools.verifiers["slides"])(rendered=rendered)
+        return verifier(self.task, self.trajectory, fresh, shown)
 
     def honest_deck(self) -> None:
         """What the task of the bees asks for."""

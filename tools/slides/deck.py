@@ -3,7 +3,7 @@
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,14 @@ _CACHE = "slides:deck"
 
 @dataclass(frozen=True)
 class Deck:
-    """name: of the file, relative to the workspace; presentation: python-pptx's"""
+    """name: of the file, relative to the workspace; presentation: python-pptx's
+
+    known: what tools worked out about the deck as it is; forgotten with the next change
+    """
 
     name: str
     presentation: Any
+    known: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.presentation.slides)
@@ -29,9 +33,15 @@ class Deck:
 
 def current(workspace: Workspace) -> Deck | None:
     """The deck that the run is making: the most recently written .pptx that opens, or None."""
+    deck, stamp = workspace.documents.get(_CACHE, (None, None))
+    if deck is not None and workspace.pending(deck.name):
+        return deck
     for path in reversed(deck_files(workspace)):
         with suppress(BrokenDeck):
-            return Deck(path.relative_to(workspace.root).as_posix(), _parsed(workspace, path))
+            if deck is None or stamp != _stamp(path):
+                deck = Deck(path.relative_to(workspace.root).as_posix(), open_presentation(path))
+                workspace.documents[_CACHE] = (deck, _stamp(path))
+            return deck
     return None
 
 
@@ -39,50 +49,67 @@ def require(workspace: Workspace) -> Deck:
     """The deck of the run. Raises ToolError when none was started."""
     deck = current(workspace)
     if deck is None:
-        raise ToolError("there is no deck yet", "Call start_deck first")
+        raise ToolError("there is no deck yet", "Call start_deck or new_deck first")
     return deck
 
 
 @contextmanager
-def starting(workspace: Workspace, title: str) -> Iterator[Deck]:
-    """A new, empty deck named after `title`, written at the end. Raises ToolError when there is one already."""
+def starting(workspace: Workspace, title: str, presentation: Any = None) -> Iterator[Deck]:
+    """A new deck named after `title`, written at the end. Raises ToolError when there is one already.
+
+    presentation: what it starts from; an empty one in the default theme when None
+    """
     deck = current(workspace)
     if deck is not None:
         count = f"{len(deck)} slide{'s' if len(deck) != 1 else ''}"
         raise ToolError(f"the deck '{deck.name}' exists already, with {count}",
                         "Go on with add_slide, or finish with save_deck")
-    taken = {path.name for path in workspace.root.iterdir()}
-    names = (file_name(f"{title}", f"{number}.pptx") for number in ("", *(f"-{n}" for n in range(2, 1000))))
-    deck = Deck(next(name for name in names if name not in taken), blank_presentation())
+    deck = Deck(free_name(workspace, title), presentation if presentation is not None else blank_presentation())
     yield deck
-    _save(workspace, deck)
+    write(workspace, deck)
 
 
 @contextmanager
-def changing(workspace: Workspace) -> Iterator[Deck]:
-    """The deck of the run, to be changed; written at the end, and left as it was on disk if anything fails."""
+def changing(workspace: Workspace, forget: bool = True) -> Iterator[Deck]:
+    """The deck of the run, to be changed; written at the end, and left as it was if anything fails.
+
+    A ToolError has to be raised before the first change. forget: what is known of the deck no longer holds afterwards
+    """
     deck = require(workspace)
     try:
         yield deck
-        _save(workspace, deck)
-    except BaseException:
-        workspace.documents.pop(_CACHE, None)  # it may hold half of the change
+        if forget:
+            deck.known.clear()
+        write(workspace, deck)
+    except BaseException as error:
+        waiting = workspace.pending(deck.name)
+        if waiting and isinstance(error, ToolError):
+            raise
+        workspace.documents.pop(_CACHE, None)  # it may hold half of the change: what is on disk counts
+        workspace.cancel(deck.name)
+        if waiting:
+            raise ToolError(f"the last changes of '{deck.name}' were lost ({error})", "Look at the deck") from error
         raise
+
+
+def free_name(workspace: Workspace, title: str) -> str:
+    """A file name made from `title` that nothing in the workspace has."""
+    taken = {path.name for path in workspace.root.iterdir()}
+    names = (file_name(title, f"{number}.pptx") for number in ("", *(f"-{n}" for n in range(2, 1000))))
+    return next(name for name in names if name not in taken)
+
+
+def write(workspace: Workspace, deck: Deck) -> None:
+    """Put `deck` on disk, at once or with the next settle; it is the run's deck from now on."""
+    workspace.documents[_CACHE] = (deck, None)
+    workspace.write_soon(deck.name, lambda: _save(workspace, deck))
 
 
 def _save(workspace: Workspace, deck: Deck) -> None:
     buffer = io.BytesIO()
     deck.presentation.save(buffer)
     path = workspace.write(deck.name, buffer.getvalue())
-    workspace.documents[_CACHE] = (_stamp(path), deck.presentation)
-
-
-def _parsed(workspace: Workspace, path: Path) -> Any:
-    """From the cache while the file on disk is the one that was written or read last."""
-    stamp = _stamp(path)
-    if workspace.documents.get(_CACHE, (None,))[0] != stamp:
-        workspace.documents[_CACHE] = (stamp, open_presentation(path))
-    return workspace.documents[_CACHE][1]
+    workspace.documents[_CACHE] = (deck, _stamp(path))
 
 
 def _stamp(path: Path) -> tuple[str, int, int, int]:

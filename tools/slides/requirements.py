@@ -1,7 +1,8 @@
-"""What a task asks of a deck, read from its words: how many slides, and about what."""
+"""What a task asks of a deck, declared or read from its words: how many slides, about what, and with what on them."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 from autorl.errors import UsageError
 from autorl.types import Task
@@ -39,6 +40,33 @@ _REQUEST = """
     everyone audience colleagues class students kids children beginners
 """
 _ASKING = frozenset(_REQUEST.split()) | _NUMBERS.keys()
+
+
+_MANY = {"two": 2, "three": 3, "four": 4}
+_ASKED_WITH = r"\b(?:with|include|includes|including|add|plus|and|show|showing|in|as|has|have|containing)\s+"
+_HOW_MANY = r"(?:(?P<count>a|an|one|two|three|four|the|some|both)\s+)?(?:(?!of\b)\w+\s+){0,2}?"
+_TABLE = re.compile(rf"{_ASKED_WITH}{_HOW_MANY}tables?\b(?!\s+(?:tennis|cloth|manners|of contents|salt))",
+                    re.IGNORECASE)
+_CHART = re.compile(rf"{_ASKED_WITH}{_HOW_MANY}(?:charts?|graphs?)\b", re.IGNORECASE)
+_NOTES = re.compile(r"\b(?:speaker|presenter|speaking)(?:'s|s)?\s+notes\b|\bwith\s+notes\b", re.IGNORECASE)
+_SECTIONS = re.compile(r"\bsections?\s*(?:on|about|for|:)\s*(?P<list>[^.;:\n]{3,400})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a deck has to hold.
+
+    sections: subjects that each need a slide; points: what it has to say somewhere; tables, charts, pictures: at least
+    so many; notes: for the speaker; audience: whom it is for
+    """
+
+    sections: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
+    tables: int = 0
+    charts: int = 0
+    pictures: int = 0
+    notes: bool = False
+    audience: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,6 +109,43 @@ def slides_asked(task: Task) -> SlideCount | None:
         apart = "content" in match["kind"].lower() or _TITLE_APART.match(task.text, match.end() + 1)
         return SlideCount(first + bool(apart), last + bool(apart))
     return None
+
+
+def wanted(task: Task) -> Wanted:
+    """What `task` wants on its slides: what its requirements declare, and else what its text says.
+
+    Raises UsageError for a requirement that cannot be read.
+    """
+    said = Wanted(tables=_asked(_TABLE, task), charts=_asked(_CHART, task), notes=bool(_NOTES.search(task.text)),
+                  sections=_listed(task.text))
+    declared = {name: _declared(task, name, value) for name, value in task.requirements.items() if name in _DECLARED}
+    return replace(said, **declared)
+
+
+_DECLARED = {field.name: type(field.default) for field in fields(Wanted)}
+
+
+def _declared(task: Task, name: str, value: Any) -> Any:
+    """A requirement as `Wanted` holds it; `true` asks for one."""
+    kind = _DECLARED[name]
+    if kind is tuple and isinstance(value, (list, tuple)) and all(isinstance(each, str) and each for each in value):
+        return tuple(value)
+    if kind is int and isinstance(value, int) and 0 <= value <= _MOST:
+        return int(value)
+    if kind in (bool, str) and isinstance(value, kind):
+        return value
+    expected = {tuple: "a list of texts", int: f"a number from 0 to {_MOST}", bool: "true or false", str: "a text"}
+    raise UsageError(f"the task '{task.id}' requires {name}: {value!r}", f"Give {expected[kind]}")
+
+
+def _asked(pattern: re.Pattern[str], task: Task) -> int:
+    return max((_MANY.get((match["count"] or "").lower(), 1) for match in pattern.finditer(task.text)), default=0)
+
+
+def _listed(text: str) -> tuple[str, ...]:
+    match = _SECTIONS.search(text)
+    return tuple(part.strip() for part in re.split(r",\s*(?:and\s+)?|\s+and\s+", match["list"]) if part.strip()) \
+        if match else ()
 
 
 def topic_words(task: Task) -> list[str]:

@@ -1,139 +1,161 @@
-"""The look: python-pptx's own template, widened from 4:3 to 16:9, with our colours, type and accent lines."""
+"""Presentations without slides, in one of our looks: theme part, master and layouts are written anew for 16:9."""
 
-import re
 from datetime import UTC, datetime
 from typing import Any
 
+from lxml import etree
 from pptx import Presentation
 from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls
-from pptx.util import Emu, Inches
+from pptx.util import Inches
+
+from autorl.errors import ToolError
+
+from .layouts import LAYOUTS, cover_of, layout_shapes, master_shapes, solid, text_styles
+from .palettes import DEFAULT, THEMES, Theme
 
 WIDTH, HEIGHT = Inches(13.333), Inches(7.5)
-MARGIN = Inches(0.75)
-FONT = "Calibri"  # Carlito has the same widths, where Calibri is not installed
-COLOURS = {
-    "dk1": "22303C", "lt1": "FFFFFF", "dk2": "14344F", "lt2": "EEF2F5", "accent1": "1F5F8B", "accent2": "E07A3F",
-    "accent3": "3A9188", "accent4": "D9A93B", "accent5": "7B5C9E", "accent6": "6C8A3C", "hlink": "1F5F8B",
-    "folHlink": "7B5C9E",
-}
-_BOXES = {  # left, top, width, height
-    "title": (MARGIN, Inches(0.45), WIDTH - 2 * MARGIN, Inches(0.95)),
-    "body": (MARGIN, Inches(1.8), WIDTH - 2 * MARGIN, Inches(4.75)),
-    "number": (WIDTH - MARGIN - Inches(1), Inches(6.85), Inches(1), Inches(0.4)),
-    "opening title": (Inches(1.1), Inches(1.7), Inches(11.1), Inches(2.1)),
-    "opening subtitle": (Inches(1.1), Inches(4.3), Inches(11.1), Inches(1.1)),
-}
+TABLE_STYLE = "{6E1C1E0B-6C1F-4D5B-9B1A-A07021C0DE01}"
+"""The id of the table style that comes with every theme of ours, and is the deck's default."""
+_SCRIPTS = {"Jpan": "Yu Gothic", "Hang": "Malgun Gothic", "Hans": "Microsoft YaHei", "Hant": "Microsoft JhengHei",
+            "Arab": "Arial", "Hebr": "Arial", "Thai": "Tahoma"}
+_LEFTOVERS = (RELATIONSHIP_TYPE.THUMBNAIL, RELATIONSHIP_TYPE.PRINTER_SETTINGS)
+_OURS = "autorl "  # what the names of our themes begin with
+_MAPPED = ("bg1", "tx1", "bg2", "tx2")
+_APP = ('<Properties xmlns="http://schemas.openxmlformats.org/officeDocument/2006/extended-properties">'
+        "<Application>autorl</Application><PresentationFormat>Widescreen</PresentationFormat></Properties>")
 
 
-def blank_presentation() -> Any:
-    """A presentation without slides, in our look."""
+def blank_presentation(theme: str = DEFAULT) -> Any:
+    """A presentation without slides.
+
+    theme: a name in THEMES
+    Raises ToolError when there is no such theme.
+    """
+    if theme not in THEMES:
+        raise ToolError(f"there is no theme '{theme}'", f"Take one of {', '.join(THEMES)}")
     presentation = Presentation()
-    old = presentation.slide_width
     presentation.slide_width, presentation.slide_height = WIDTH, HEIGHT
-    master = presentation.slide_master
-    for slide in (master, *presentation.slide_layouts):
-        _widen(slide, WIDTH / old)
-    _recolour(master)
-    _dress_master(master)
-    for layout in presentation.slide_layouts:
-        if layout.name == "Title Slide":
-            _dress_opening(layout)
-        elif layout.name in ("Title and Content", "Title Only", "Two Content", "Comparison"):
-            left, top, _, height = _BOXES["title"]
-            _add_bar(layout, left, top + height + Inches(0.06), Inches(1.1), Inches(0.06), "accent2")
-    _sign(presentation.core_properties)
+    presentation.element.sldSz.attrib.pop("type", None)  # it says 4:3
+    for layout in list(presentation.slide_layouts):
+        if layout.name not in LAYOUTS:
+            presentation.slide_layouts.remove(layout)  # the two for text that runs downwards
+    dress(presentation, theme)
+    _sign(presentation)
     return presentation
 
 
-def _widen(slide: Any, factor: float) -> None:
-    """Placeholders keep their share of the width; those without a place of their own follow the master's."""
-    for xfrm in slide.element.xpath("./p:cSld/p:spTree/p:sp/p:spPr/a:xfrm"):
-        xfrm.off.x, xfrm.ext.cx = Emu(round(xfrm.off.x * factor)), Emu(round(xfrm.ext.cx * factor))
+def is_ours(presentation: Any) -> bool:
+    """Whether the master and all layouts are those of `blank_presentation`, in any theme."""
+    masters = list(presentation.slide_masters)
+    theme = etree.fromstring(masters[0].part.part_related_by(RELATIONSHIP_TYPE.THEME).blob)
+    layouts = {layout.name for layout in masters[0].slide_layouts}
+    return len(masters) == 1 and theme.get("name", "").startswith(_OURS) and layouts == set(LAYOUTS)
 
 
-def _recolour(master: Any) -> None:
-    """Set the theme's colours and fonts. python-pptx keeps the theme as bytes and offers no other way in."""
-    part = master.part.part_related_by(RELATIONSHIP_TYPE.THEME)
-    xml = part.blob.decode("utf-8")
-    for name, colour in COLOURS.items():
-        xml = re.sub(rf"(<a:{name}>).*?(</a:{name}>)", rf'\g<1><a:srgbClr val="{colour}"/>\g<2>', xml, count=1)
-    xml = re.sub(r'<a:latin typeface="[^"]*"', f'<a:latin typeface="{FONT}"', xml)
-    part._blob = xml.replace('name="Office Theme"', 'name="autorl"').encode("utf-8")
+def dress(presentation: Any, theme: str) -> None:
+    """Write the theme, the master and the layouts of a presentation of ours anew; its slides keep what they hold.
+
+    What python-pptx has read of layouts before is out of date then.
+    """
+    look = THEMES[theme]
+    _dress_master(presentation.slide_master, look)
+    for layout in presentation.slide_layouts:
+        cover = cover_of(layout.name, look)
+        _dress(layout, layout.name, layout_shapes(layout.name, look), cover.ground if cover else "")
+        if cover or layout.name == "Blank":
+            layout.element.set("showMasterSp", "0")  # the marks of content slides
 
 
-def _dress_master(master: Any) -> None:
-    for shape in master.placeholders:
-        kind = shape.element.ph.get("type")
-        box = {"title": "title", "body": "body", "sldNum": "number"}.get(kind)
-        if box:
-            _put(shape, _BOXES[box])
-            # Text, tables and the accent line all start at the margin itself.
-            shape.element.txBody.bodyPr.set("lIns", "0")
-            shape.element.txBody.bodyPr.set("rIns", "0")
-    styles = master.element.find(".//{*}txStyles")
-    title = styles.find("{*}titleStyle/{*}lvl1pPr")
-    title.set("algn", "l")
-    _set_type(title.find("{*}defRPr"), size=32, bold=True, colour="tx2")
-    body = styles.find("{*}bodyStyle")
-    first = body.find("{*}lvl1pPr")
-    first.find("{*}buFont").addprevious(
-        parse_xml(f'<a:buClr {nsdecls("a")}><a:schemeClr val="accent2"/></a:buClr>'))
-    _set_type(first.find("{*}defRPr"), size=24, bold=False, colour="tx1")
+def fonts_of(slide: Any) -> tuple[str, str]:
+    """The fonts of titles and of other text by the theme of a slide; Calibri where it names none."""
+    theme = etree.fromstring(slide.slide_layout.slide_master.part.part_related_by(RELATIONSHIP_TYPE.THEME).blob)
+    heading, body = (theme.find(f".//{{*}}{kind}Font/{{*}}latin") for kind in ("major", "minor"))
+    return tuple((font.get("typeface") if font is not None else "") or "Calibri" for font in (heading, body))
 
 
-def _dress_opening(layout: Any) -> None:
-    """A dark title slide with the text to the left above and below an accent line."""
-    fill = f'<p:bg {nsdecls("p", "a")}><p:bgPr><a:solidFill><a:schemeClr val="tx2"/></a:solidFill>' \
-           "<a:effectLst/></p:bgPr></p:bg>"
-    layout.element.cSld.insert(0, parse_xml(fill))
-    for shape in layout.placeholders:
-        kind = shape.element.ph.get("type")
-        if kind not in ("ctrTitle", "subTitle"):
-            continue
-        opening = kind == "ctrTitle"
-        _put(shape, _BOXES["opening title" if opening else "opening subtitle"])
-        shape.element.txBody.bodyPr.set("anchor", "b" if opening else "t")
-        _set_list_style(shape, size=48 if opening else 24, bold=opening, colour="bg1")
-    left, top, _, height = _BOXES["opening title"]
-    _add_bar(layout, left, top + height + Inches(0.18), Inches(1.6), Inches(0.08), "accent2")
+def _dress_master(master: Any, theme: Theme) -> None:
+    part = master.part
+    part.part_related_by(RELATIONSHIP_TYPE.THEME)._blob = _theme_xml(theme).encode()
+    part.package.presentation_part.part_related_by(RELATIONSHIP_TYPE.TABLE_STYLES)._blob = _table_style_xml().encode()
+    _dress(master, "Master", master_shapes(theme), "bg1")
+    mapping = master.element.find("{*}clrMap")
+    for name in _MAPPED:
+        mapping.set(name, theme.slot(name))
+    old = master.element.find("{*}txStyles")
+    fresh = text_styles(theme)
+    for name in ("titleStyle", "bodyStyle"):
+        old.replace(old.find(f"{{*}}{name}"), fresh.find(f"{{*}}{name}"))
 
 
-def _put(shape: Any, box: tuple[int, int, int, int]) -> None:
-    shape.left, shape.top, shape.width, shape.height = (Emu(value) for value in box)
-
-
-def _set_type(properties: Any, size: int, bold: bool, colour: str) -> None:
-    properties.set("sz", str(size * 100))
-    properties.set("b", str(int(bold)))
-    properties.find("{*}solidFill").find("{*}schemeClr").set("val", colour)
-
-
-def _set_list_style(shape: Any, size: int, bold: bool, colour: str) -> None:
-    style = shape.element.txBody.find("{*}lstStyle")
+def _dress(slide: Any, name: str, shapes: str, ground: str) -> None:
+    """Give a master or a layout its shapes, its ground if it has one of its own, and nothing of what it had."""
+    background = ground and f"<p:bg><p:bgPr>{solid(ground)}<a:effectLst/></p:bgPr></p:bg>"
     fresh = parse_xml(
-        f'<a:lstStyle {nsdecls("a")}><a:lvl1pPr marL="0" indent="0" algn="l"><a:buNone/>'
-        f'<a:defRPr sz="{size * 100}" b="{int(bold)}"><a:solidFill><a:schemeClr val="{colour}"/></a:solidFill>'
-        "</a:defRPr></a:lvl1pPr></a:lstStyle>")
-    style.getparent().replace(style, fresh)
+        f'<p:cSld {nsdecls("p", "a")} name="{name}">{background}<p:spTree>'
+        '<p:nvGrpSpPr><p:cNvPr id="1" name=""/><p:cNvGrpSpPr/><p:nvPr/></p:nvGrpSpPr><p:grpSpPr><a:xfrm>'
+        '<a:off x="0" y="0"/><a:ext cx="0" cy="0"/><a:chOff x="0" y="0"/><a:chExt cx="0" cy="0"/></a:xfrm></p:grpSpPr>'
+        f"{shapes}</p:spTree></p:cSld>")
+    slide.element.replace(slide.element.cSld, fresh)
 
 
-def _add_bar(slide: Any, left: int, top: int, width: int, height: int, colour: str) -> None:
-    """A filled rectangle behind the placeholders; layouts have no `add_shape` of their own."""
-    tree = slide.shapes._spTree
-    number = max((int(value) for value in tree.xpath(".//p:cNvPr/@id")), default=1) + 1
-    bar = parse_xml(
-        f'<p:sp {nsdecls("p", "a")}><p:nvSpPr><p:cNvPr id="{number}" name="Accent line"/><p:cNvSpPr/>'
-        f'<p:nvPr userDrawn="1"/></p:nvSpPr><p:spPr><a:xfrm><a:off x="{int(left)}" y="{int(top)}"/>'
-        f'<a:ext cx="{int(width)}" cy="{int(height)}"/></a:xfrm><a:prstGeom prst="rect"><a:avLst/></a:prstGeom>'
-        f'<a:solidFill><a:schemeClr val="{colour}"/></a:solidFill><a:ln><a:noFill/></a:ln></p:spPr></p:sp>')
-    tree.insert(2, bar)  # after the two property elements that every shape tree starts with
+def _theme_xml(theme: Theme) -> str:
+    """The theme part: our colours and fonts, and flat fills without shadows for shapes that ask the theme."""
+    title = f"{_OURS}{theme.name}"
+    colours = "".join(f'<a:{name}><a:srgbClr val="{value}"/></a:{name}>' for name, value in theme.colours.items())
+    scripts = "".join(f'<a:font script="{script}" typeface="{font}"/>' for script, font in _SCRIPTS.items())
+    major, minor = (f'<a:latin typeface="{font}"/><a:ea typeface=""/><a:cs typeface=""/>{scripts}'
+                    for font in (theme.heading, theme.body))
+    fill = solid("phClr")
+    lines = "".join(f'<a:ln w="{width}" cap="flat" cmpd="sng" algn="ctr">{fill}<a:prstDash val="solid"/></a:ln>'
+                    for width in (9525, 19050, 28575))
+    effects = "<a:effectStyle><a:effectLst/></a:effectStyle>" * 3
+    return (f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><a:theme {nsdecls("a")} name="{title}">'
+            f'<a:themeElements><a:clrScheme name="{title}">{colours}</a:clrScheme><a:fontScheme name="{title}">'
+            f"<a:majorFont>{major}</a:majorFont><a:minorFont>{minor}</a:minorFont></a:fontScheme>"
+            f'<a:fmtScheme name="{title}"><a:fillStyleLst>{fill * 3}</a:fillStyleLst>'
+            f"<a:lnStyleLst>{lines}</a:lnStyleLst><a:effectStyleLst>{effects}</a:effectStyleLst>"
+            f"<a:bgFillStyleLst>{fill * 3}</a:bgFillStyleLst></a:fmtScheme></a:themeElements>"
+            "<a:objectDefaults/><a:extraClrSchemeLst/></a:theme>")
 
 
-def _sign(properties: Any) -> None:
-    """The template names its own author, title and date of 2013."""
+def _table_style_xml() -> str:
+    """A heading on accent1, every other row on a panel, thin lines between: it reads on light and dark grounds."""
+    def line(side: str, colour: str, width: int) -> str:
+        return f'<a:{side}><a:ln w="{width}" cmpd="sng">{solid(colour)}</a:ln></a:{side}>'
+
+    def text(colour: str, bold: str = "") -> str:
+        return f'<a:tcTxStyle{bold}><a:fontRef idx="minor"/><a:schemeClr val="{colour}"/></a:tcTxStyle>'
+
+    def fill(colour: str) -> str:
+        return f"<a:fill>{solid(colour)}</a:fill>"
+
+    strong = ' b="on"'
+    return (
+        f'<?xml version="1.0" encoding="UTF-8" standalone="yes"?><a:tblStyleLst {nsdecls("a")} def="{TABLE_STYLE}">'
+        f'<a:tblStyle styleId="{TABLE_STYLE}" styleName="autorl">'
+        f'<a:wholeTbl>{text("tx1")}<a:tcStyle><a:tcBdr>{line("bottom", "accent1", 12700)}{line("insideH", "bg2", 9525)}'
+        "</a:tcBdr></a:tcStyle></a:wholeTbl>"
+        f'<a:band1H><a:tcStyle><a:tcBdr/>{fill("bg2")}</a:tcStyle></a:band1H>'
+        f'<a:band1V><a:tcStyle><a:tcBdr/>{fill("bg2")}</a:tcStyle></a:band1V>'
+        f'<a:lastCol>{text("tx1", strong)}<a:tcStyle><a:tcBdr/></a:tcStyle></a:lastCol>'
+        f'<a:firstCol>{text("tx1", strong)}<a:tcStyle><a:tcBdr/></a:tcStyle></a:firstCol>'
+        f'<a:lastRow>{text("tx1", strong)}<a:tcStyle><a:tcBdr>{line("top", "accent1", 19050)}</a:tcBdr></a:tcStyle>'
+        "</a:lastRow>"
+        f'<a:firstRow>{text("lt1", strong)}<a:tcStyle><a:tcBdr/>{fill("accent1")}</a:tcStyle></a:firstRow>'
+        "</a:tblStyle></a:tblStyleLst>")
+
+
+def _sign(presentation: Any) -> None:
+    """The template brings its author, title and date of 2013, a picture of itself, and the settings of a printer."""
+    properties = presentation.core_properties
     now = datetime.now(UTC).replace(tzinfo=None)
     properties.author, properties.last_modified_by, properties.keywords = "autorl", "autorl", ""
     properties.created = properties.modified = now
     properties.revision = 1
+    package = presentation.part.package
+    package.part_related_by(RELATIONSHIP_TYPE.EXTENDED_PROPERTIES)._blob = _APP.encode()
+    for holder in (package, presentation.part):
+        for name in [rel.rId for rel in holder._rels.values() if rel.reltype in _LEFTOVERS]:
+            holder.drop_rel(name)

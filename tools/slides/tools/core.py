@@ -1,25 +1,27 @@
 """The tools of the core group: few, with short descriptions and tight limits, so that a small model can use them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from autorl.errors import ToolError
-from autorl.registry import RunContext, tool
+from autorl.registry import Answer, RunContext, tool
 from autorl.types import Check, Trajectory
 
-from . import drawing
-from .checker import report
-from .deck import Deck, changing, current, require, starting
-from .requirements import slides_asked
-from .wording import clean, key, without_bullet
+from .. import drawing
+from ..checker import report, report_on, verdict
+from ..deck import Deck, changing, current, require, starting
+from ..requirements import slides_asked
+from ..wording import clean, key, without_bullet
 
 Title = Annotated[str, Field(min_length=1, max_length=60)]
 Bullet = Annotated[str, Field(min_length=1, max_length=90)]
 Cell = Annotated[str, Field(min_length=1, max_length=40)]
 Label = Annotated[str, Field(min_length=1, max_length=24)]
 EMPTY = "–"
+_SHOWN = 8
 REFUSALS = 2
 """Times that a title which stands in the deck is refused for a slide. A policy that insists gets it, so that one
 bad title does not cost the whole deck; the check of the deck then names it."""
@@ -52,7 +54,7 @@ def start_deck(
     """
     heading = _filled("the title", title)
     with starting(context.workspace, heading) as deck:
-        drawing.add_opening(deck.presentation, heading, clean(subtitle))
+        drawing.add_opening(deck, heading, clean(subtitle))
         deck.presentation.core_properties.title = heading
     return f"Deck '{deck.name}' started. {_progress(deck, context)}"
 
@@ -71,10 +73,11 @@ def add_slide(
     notes: what the speaker says
     """
     points = [_filled(f"bullet {n}", without_bullet(clean(text))) for n, text in enumerate(bullets, start=1)]
-    with changing(context.workspace) as deck:
+    with changing(context.workspace, forget=False) as deck:
         heading = _new_title(deck, title, context)
         new = _without_repeats(deck, points)
-        drawing.add_bullets(deck.presentation, heading, new, clean(notes))
+        drawing.add_bullets(deck, heading, new, clean(notes))
+        _said(deck).add(len(deck), heading, new)
     left_out = [f"'{point}'" for point in points if point not in new]
     note = f" Without {', '.join(left_out)}, said before." if left_out else ""
     return _added(deck, heading, context) + note
@@ -105,9 +108,10 @@ def add_table(
             cells = [*cells[:last], "; ".join(cells[last:]) or EMPTY]
             cells += [EMPTY] * (len(headings) - len(cells))
         lines.append(cells)
-    with changing(context.workspace) as deck:
+    with changing(context.workspace, forget=False) as deck:
         heading = _new_title(deck, title, context)
-        drawing.add_table(deck.presentation, heading, headings, lines)
+        drawing.add_table(deck, heading, headings, lines)
+        _said(deck).add(len(deck), heading, ())
     return _added(deck, heading, context) + notes
 
 
@@ -134,42 +138,54 @@ def add_chart(
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ToolError(f"the label '{twice}' stands twice", "Give every value a label of its own")
-    with changing(context.workspace) as deck:
+    with changing(context.workspace, forget=False) as deck:
         heading = _new_title(deck, title, context)
-        drawing.add_chart(deck.presentation, heading, kind, names, values)
+        drawing.add_chart(deck, heading, kind, names, values)
+        _said(deck).add(len(deck), heading, ())
     return _added(deck, heading, context)
 
 
 def _has_problems(context: RunContext) -> bool:
-    return _has_enough(context) and bool(_problems(context))
+    return _has_enough(context) and any(not check.passed for check in _checks(context, rendered=False))
 
 
-@tool(available=_has_problems)
-def check_deck(context: RunContext) -> str:
-    """List what is still wrong with the deck."""
-    deck = require(context.workspace)
-    problems = _problems(context)
-    if not problems:
-        return f"No problems found. {_progress(deck, context)} Call save_deck to finish."
-    lines = [f"{number}. {check.found}. {check.remedy}." for number, check in enumerate(problems, start=1)]
-    return "\n".join((f"{_progress(deck, context)} To mend:", *lines))
+@tool(available=_has_problems, timeout=180)
+def check_deck(context: RunContext, path: Annotated[str, Field(max_length=200)] = "") -> Answer:
+    """List what is still wrong with the deck.
+
+    path: another deck than the one in work
+    """
+    if path:
+        checks = report_on(context.workspace.path(path), context.task)
+        progress = f"'{path}'."
+    else:
+        progress = _progress(require(context.workspace), context)
+        checks = _checks(context, rendered=True)
+    result = verdict(checks)
+    found = [finding for check in checks if not check.passed for finding in check.findings]
+    unrendered = [check.found for check in checks if check.name == "rendered" and check.found]
+    lines = [f"{number}. {one.found}. {one.remedy}." for number, one in enumerate(found[:_SHOWN], start=1)]
+    lines += [f"And {len(found) - _SHOWN} more."] if len(found) > _SHOWN else []
+    head = f"{progress} Score {result.score:.2f}. To mend:" if found else f"No problems found. {progress}" + (
+        "" if path else " Call save_deck to finish.")
+    return Answer("\n".join((head, *lines, *unrendered)), result.model_dump())
 
 
 @tool(ends_run=True, available=_has_enough)
 def save_deck(context: RunContext) -> str:
     """Save the deck and finish, when all slides are there."""
-    with changing(context.workspace) as deck:
-        if len(deck) < 2:
-            raise ToolError("the deck has a title slide only", "Call add_slide first")
-        asked = slides_asked(context.task)
-        if asked is not None and len(deck) < asked.least:
-            raise ToolError(f"the deck has {len(deck)} of {asked} slides", f"Add {asked.least - len(deck)} more first")
+    deck = require(context.workspace)
+    if len(deck) < 2:
+        raise ToolError("the deck has a title slide only", "Call add_slide first")
+    asked = slides_asked(context.task)
+    if asked is not None and len(deck) < asked.least:
+        raise ToolError(f"the deck has {len(deck)} of {asked} slides", f"Add {asked.least - len(deck)} more first")
+    context.workspace.settle()
     return f"Saved '{deck.name}'. {_progress(deck, context)}"
 
 
-def _problems(context: RunContext) -> list[Check]:
-    trajectory = Trajectory(id="check", task=context.task)
-    return [check for check in report(context.task, trajectory, context.workspace) if not check.passed]
+def _checks(context: RunContext, rendered: bool) -> list[Check]:
+    return report(context.task, Trajectory(id="check", task=context.task), context.workspace, rendered=rendered)
 
 
 def _filled(what: str, text: str) -> str:
@@ -196,20 +212,40 @@ def _new_title(deck: Deck, title: str, context: RunContext) -> str:
 
 
 def _slide_with(deck: Deck, title: str) -> int | None:
-    slides = enumerate(deck.presentation.slides, start=1)
-    return next((number for number, slide in slides if key(drawing.title_of(slide)) == key(title)), None)
+    return _said(deck).titles.get(key(title))
 
 
 def _without_repeats(deck: Deck, points: Sequence[str]) -> list[str]:
     """The points that the deck does not make yet, each once. Raises ToolError if that leaves fewer than two."""
-    said = {key(text): number for number, slide in enumerate(deck.presentation.slides, start=1)
-            for text in drawing.bullets_of(slide)}
+    said = _said(deck).bullets
     new = {key(point): point for point in reversed(points) if key(point) not in said}
     if len(new) < min(2, len(points)):
         again = next((point for point in points if key(point) in said), points[-1])
         where = f"on slide {said[key(again)]} already" if key(again) in said else "twice in this slide"
         raise ToolError(f"the bullet '{again}' stands {where}", "Say something new")
     return [point for point in points if new.get(key(point)) is point]
+
+
+@dataclass
+class _Said:
+    """What the deck says: title or bullet -> number of its first slide. Read once, then kept up to date."""
+
+    titles: dict[tuple[str, ...], int] = field(default_factory=dict)
+    bullets: dict[tuple[str, ...], int] = field(default_factory=dict)
+
+    def add(self, number: int, title: str, bullets: Sequence[str]) -> None:
+        self.titles.setdefault(key(title), number)
+        for bullet in bullets:
+            self.bullets.setdefault(key(bullet), number)
+
+
+def _said(deck: Deck) -> _Said:
+    if "said" not in deck.known:
+        said = deck.known["said"] = _Said()
+        for number, slide in enumerate(deck.presentation.slides, start=1):
+            said.add(number, drawing.title_of(slide), drawing.bullets_of(slide))
+    found: _Said = deck.known["said"]
+    return found
 
 
 def _added(deck: Deck, title: str, context: RunContext) -> str:
