@@ -12,6 +12,8 @@ from autorl.registry import RunContext, Toolset
 from autorl.types import Action, Exemplar, Observation, Status, Step, Task, Trajectory, Verdict
 from autorl.workspace import Workspace
 
+load_pack("slides")  # from here on, tests may import autorl_tools
+
 BEES = "Make a four-slide deck about how honey bees live and make honey."
 
 

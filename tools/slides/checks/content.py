@@ -15,6 +15,7 @@ _COVERED = 0.5
 _COVERED_OTHER_SCRIPT = 0.25  # stopwords are known for English only, so more of the task's words are noise
 _SPREAD = 1 / 3
 _COPIED = 0.2
+_LABELS = 2  # that do not yet make a drawing
 _NEW, _SPREAD_OF_NEWS = 2, 0.7
 _LABEL = 2  # words of a label, which may stand on a slide more than once
 _SENTENCE = 8
@@ -94,7 +95,8 @@ def _near(text: str, others: dict[tuple[str, ...], tuple[int, str]]) -> tuple[in
 
 
 def substance(deck: DeckContent, brief: Brief) -> Iterator[Check]:
-    """Every slide after the first says something: two points of two words, a sentence, a table, a chart, a picture.
+    """Every slide after the first says something: two points of two words, a sentence, a table, a chart, a picture, or
+    a drawing with several labels.
 
     A section header need not; but at most one slide in three is one.
     """
@@ -104,7 +106,8 @@ def substance(deck: DeckContent, brief: Brief) -> Iterator[Check]:
     for slide in deck.content_slides:
         said = sum(len(real_words(point)) >= 2 for point in slide.points)
         sentence = any(len(real_words(point)) >= _SENTENCE for point in slide.points)
-        if said < 2 and not (sentence or slide.rows or slide.charts or slide.pictures or slide in excused):
+        drawn = len({shape.text for shape in slide.shapes if shape.text and shape.placeholder is None}) > _LABELS
+        if said < 2 and not (sentence or drawn or slide.rows or slide.charts or slide.pictures or slide in excused):
             bad.append(wrong(slide, f"it has {said} bullet{'' if said == 1 else 's'} of two words or more",
                              "Write at least two bullets a slide"))
     if not deck.content_slides:
