@@ -306,3 +306,19 @@ def test_check_deck_says_what_is_missing_and_how_to_mend_it(run):
     run.done("add_slide", title="Making honey", bullets=["They fly to flowers", "They dry the nectar"])
     run.done("add_table", **TABLE)
     assert run.done("check_deck").startswith("No problems found. Slides: 4 of 4.")
+
+
+@pytest.mark.parametrize("kind", ["bar", "column", "line", "pie"])
+def test_a_chart_looks_the_same_whatever_came_before_it(make_run, kind):
+    first = {"title": "First", "kind": kind, "labels": ["x", "y"], "values": [1, 2]}
+    second = {"title": "Second", "kind": kind, "labels": ["Ann", "Bob"], "values": [3.5, 4]}
+    found = []
+    for charts in ([first, second], [second]):
+        run = make_run("Charts")
+        run.done("start_deck", title="Charts")
+        for chart in charts:
+            run.done("add_chart", **chart)
+        part = next(shape.chart.part for shape in list(run.deck.slides)[-1].shapes if shape.has_chart)
+        assert part.chart_workbook.xlsx_part.blob.startswith(b"PK")
+        found.append(part.blob)
+    assert found[0] == found[1]

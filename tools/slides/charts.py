@@ -9,7 +9,7 @@ from pptx.enum.chart import XL_CHART_TYPE
 
 from autorl.errors import ToolError
 
-from .reading import Box
+from .values import Box
 
 KINDS = {
     ("bar", "no"): XL_CHART_TYPE.BAR_CLUSTERED, ("bar", "yes"): XL_CHART_TYPE.BAR_STACKED,

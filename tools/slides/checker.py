@@ -8,9 +8,10 @@ from autorl.workspace import Workspace
 
 from .checks import CONTENT, LOOKS, RENDERED, Brief, graded, hidden
 from .opening import BrokenDeck, deck_files
-from .reading import DeckContent, read_deck
+from .reading import read_deck
 from .render import NotRendered, available, render
 from .sight import as_seen
+from .values import DeckContent
 
 THRESHOLD = 0.7
 ESSENTIAL = frozenset({

@@ -6,8 +6,8 @@ from pptx.oxml import parse_xml
 from pptx.oxml.ns import nsdecls
 
 from .geometry import outline_of
-from .reading import Box
 from .targets import box_of
+from .values import Box
 
 _TOP, _LEFT, _BOTTOM, _RIGHT = range(4)
 PRESETS = {"straight": "line", "elbow": "bentConnector3", "curved": "curvedConnector3"}

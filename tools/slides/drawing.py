@@ -1,5 +1,6 @@
 """Puts slides of the core group into a deck: text, tables and charts, each sized to what it holds."""
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +12,11 @@ from .chart_looks import dress
 from .charts import KINDS, Series, data_of, in_words
 from .deck import Deck
 from .fit import size_for
-from .reading import Box
 from .stencil import BODIES, TITLES, Stencil, chart_part, strike
 from .tables import draw, font_of, lay_out
 from .targets import describe
 from .typeset import fill
+from .values import Box
 
 _PAD = 182_880
 _TABLE_SIZES = (22, 20, 18, 16, 14, 12, 11, 10)
@@ -60,13 +61,19 @@ def add_chart(deck: Deck, title: str, kind: str, labels: Sequence[str], values: 
     slide, stencil = _content_slide(deck, title)
     box = _take_body(slide, stencil)
     series = [Series(title, tuple(values))]
-    part = chart_part(deck, KINDS[kind, "no"], data_of(labels, series))
+    # Dressing a chart takes longer than making it, and the next of its kind wears the same.
+    worn = None if kind == "pie" else (kind, len(labels), min(values) < 0)
+    look = deck.known.get(worn)
+    part = chart_part(deck, KINDS[kind, "no"], data_of(labels, series), look)
+    if look is None:
+        part.chart.has_title = False
+        dress(slide, part.chart, kind, series, _CHART_SIZE, labels=labels)
+        if worn is not None:
+            deck.known[worn] = copy.deepcopy(part._element)
     place = (Pt(length) for length in (box.left, box.top, box.width, box.height))
     element = slide.shapes._add_chart_graphicFrame(slide.part.relate_to(part, RELATIONSHIP_TYPE.CHART), *place)
     frame = slide.shapes._shape_factory(element)
     describe(frame, in_words(kind, title, labels, series))
-    frame.chart.has_title = False
-    dress(slide, frame.chart, kind, series, _CHART_SIZE, labels=labels)
     return slide
 
 

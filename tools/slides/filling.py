@@ -11,8 +11,8 @@ from pptx.oxml.ns import nsdecls
 from autorl.errors import ToolError
 
 from . import typeset
-from .reading import FURNITURE, TITLES
 from .surgery import free_shape_id
+from .values import FURNITURE, TITLES
 
 _KINDS = {
     PP_PLACEHOLDER.TITLE: "title", PP_PLACEHOLDER.CENTER_TITLE: "title", PP_PLACEHOLDER.VERTICAL_TITLE: "title",

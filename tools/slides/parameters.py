@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from autorl.errors import ToolError
 
-from .reading import FURNITURE, TITLES, Box
+from .values import FURNITURE, TITLES, Box
 
 SlideRef = Annotated[int | str, Field(description="its number, or its id such as s3")]
 ObjectRef = Annotated[str, Field(max_length=24, description="its id, such as s3.5")]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, fields, replace
+from functools import lru_cache
 from typing import Any
 
 from autorl.errors import UsageError
@@ -95,18 +96,23 @@ def slides_asked(task: Task) -> SlideCount | None:
         if not isinstance(required, int) or isinstance(required, bool) or not 1 <= required <= _MOST:
             raise UsageError(f"the task '{task.id}' requires {required!r} slides", f"Give a number from 1 to {_MOST}")
         return SlideCount(required, required)
-    for match in _COUNT.finditer(task.text):
+    return _count_in(task.text)
+
+
+@lru_cache(maxsize=256)
+def _count_in(text: str) -> SlideCount | None:
+    for match in _COUNT.finditer(text):
         first = _number(match["first"])
         last = _number(match["last"]) if match["last"] else first
         if not 1 <= first <= last <= _MOST:
             continue  # a year, or the other way round
-        before = task.text[: match.start()]
+        before = text[: match.start()]
         if _AT_LEAST.search(before):
             return SlideCount(first, _MOST)
         if _AT_MOST.search(before):
             return SlideCount(min(2, first), first)
         # "five content slides" and "five slides plus a title" leave the title slide out of the count.
-        apart = "content" in match["kind"].lower() or _TITLE_APART.match(task.text, match.end() + 1)
+        apart = "content" in match["kind"].lower() or _TITLE_APART.match(text, match.end() + 1)
         return SlideCount(first + bool(apart), last + bool(apart))
     return None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from .colour import contrast
 from .fit import line_height, lines_of, width_of
 from .inherit import CLEAR
-from .reading import Box, Cell, DeckContent, Paragraph, Shape, Slide
+from .values import Box, Cell, DeckContent, Paragraph, Shape, Slide
 
 UNREADABLE = 1.4
 """A contrast ratio below which text is as good as not there."""

@@ -13,6 +13,7 @@ from pptx.chart.data import ChartData
 from pptx.enum.shapes import PP_PLACEHOLDER
 from pptx.opc.constants import CONTENT_TYPE, RELATIONSHIP_TYPE
 from pptx.opc.packuri import PackURI
+from pptx.oxml import parse_xml
 from pptx.parts.chart import ChartPart
 from pptx.parts.embeddedpackage import EmbeddedXlsxPart
 from pptx.parts.slide import SlidePart
@@ -20,10 +21,10 @@ from pptx.parts.slide import SlidePart
 from autorl.errors import ToolError
 
 from .deck import Deck
-from .reading import Box
 from .surgery import into_section
 from .targets import box_of
 from .theme import fonts_of
+from .values import Box
 
 TITLES = (PP_PLACEHOLDER.TITLE, PP_PLACEHOLDER.CENTER_TITLE)
 BODIES = (PP_PLACEHOLDER.OBJECT, PP_PLACEHOLDER.BODY)
@@ -88,15 +89,28 @@ def _number(slide: Any) -> None:
             slide.shapes._spTree.append(twin)
 
 
-def chart_part(deck: Deck, kind: Any, data: ChartData) -> ChartPart:
-    """A new chart with its workbook, as python-pptx makes them; their names are the next that the deck has not."""
+def chart_part(deck: Deck, kind: Any, data: ChartData, look: Any = None) -> ChartPart:
+    """A new chart with its workbook, as python-pptx makes them; their names are the next that the deck has not.
+
+    look: the element of a chart of the same kind and size, whose looks it gets
+    """
     package = deck.presentation.part.package
-    chart = ChartPart.load(_next_name(deck, ChartPart.partname_template), CONTENT_TYPE.DML_CHART, package,
-                           data.xml_bytes(kind))
+    element = parse_xml(data.xml_bytes(kind))
+    chart = ChartPart(_next_name(deck, ChartPart.partname_template), CONTENT_TYPE.DML_CHART, package,
+                      element if look is None else _dressed_as(look, element))
     chart.chart_workbook.xlsx_part = EmbeddedXlsxPart(
         _next_name(deck, EmbeddedXlsxPart.partname_template), CONTENT_TYPE.SML_SHEET, package,
         data._workbook_writer.xlsx_blob)
     return chart
+
+
+def _dressed_as(look: Any, element: Any) -> Any:
+    """A copy of `look` with the data of `element`."""
+    made = copy.deepcopy(look)
+    for old, new in zip(made.iterfind(".//{*}ser"), element.iterfind(".//{*}ser"), strict=True):
+        for name in ("tx", "cat", "val"):
+            old.replace(old.find(f"{{*}}{name}"), new.find(f"{{*}}{name}"))
+    return made
 
 
 def _next_name(deck: Deck, pattern: str) -> PackURI:

@@ -12,10 +12,10 @@ from pptx.util import Emu, Pt
 from autorl.errors import ToolError
 
 from .fit import line_height, lines_of, width_of
-from .reading import Box, Cell, Shape
 from .targets import put
 from .theme import fonts_of
 from .typeset import candidates, direct, height_of, largest_in, look_at, rescale
+from .values import Box, Cell, Shape
 
 LEAST = 10
 """Points of the smallest type in a table."""

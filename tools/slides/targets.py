@@ -18,9 +18,10 @@ from .colour import contrast
 from .inherit import Surroundings
 from .objects import Found, object_id, object_named, walk
 from .parameters import Place, box_at, rgb
-from .reading import FURNITURE, TITLES, Box, read_slide
+from .reading import read_slide
 from .sight import legibility
 from .surgery import drop_unused, relationships_in
+from .values import FURNITURE, TITLES, Box
 from .wording import clean
 
 FAINT, READABLE = 3.0, 4.5
@@ -30,7 +31,7 @@ _TOOLS = {
     "chart": "update_chart or format_chart", "picture": "replace_picture or crop_picture",
     "connector": "style_object", "group": "ungroup_objects", "object": "move_object or delete_object"}
 _NAMES = {"text": "a shape with text", "object": "an object of another program", "connector": "a line"}
-_TAKEN = 0.5
+_TAKEN = 0.4
 _NAMED = {"background": "bg1", "text": "tx1", **{f"accent{n}": f"accent{n}" for n in range(1, 7)}}
 _ENDING = re.compile(r"\.(png|jpe?g|gif|bmp|tiff?|webp|svg|emf|wmf|heic|pdf)$", re.IGNORECASE)
 _NO_ALT = re.compile(r"(the |a |an )?(picture|image|img|photo|graphic|chart|table|alt text)[ _-]*\d*\.?", re.IGNORECASE)
@@ -120,7 +121,7 @@ def spot(presentation: Any, slide: Any, place: Place | None, kind: str = "") -> 
         first = (suited or empty)[0]
         return Spot(box_of(first), (first,))
     box = box_at(presentation, slide, place or "content")
-    return Spot(box, tuple(s for s in empty if max(box_of(s).share_of(box), box.share_of(box_of(s))) >= _TAKEN))
+    return Spot(box, tuple(s for s in empty if box_of(s).share_of(box) >= _TAKEN))
 
 
 def box_of(shape: Any) -> Box:

@@ -15,8 +15,9 @@ from autorl.errors import ToolError
 from .fit import runs_right_to_left, width_of
 from .geometry import text_area
 from .objects import object_id
-from .reading import Paragraph, Shape, read_slide
+from .reading import read_slide
 from .sight import size_of
+from .values import Paragraph, Shape
 from .wording import clean
 
 LEAST = 12

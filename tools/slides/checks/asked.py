@@ -13,8 +13,8 @@ import numpy as np
 from autorl.replay.embed import embed
 from autorl.types import Check, Finding
 
-from ..reading import DeckContent, Slide
 from ..requirements import topic_words, wanted
+from ..values import DeckContent, Slide
 from ..wording import alike, content_words, nearly, shares, words
 from .base import Brief, graded, short, wrong
 

@@ -6,9 +6,9 @@ from functools import cached_property
 
 from autorl.types import Check, Finding, Task, Trajectory
 
-from ..reading import DeckContent, Shape, Slide
 from ..render import Rendering
 from ..requirements import topic_words
+from ..values import DeckContent, Shape, Slide
 
 _LISTED = 3
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from autorl.types import Check, Finding, Trajectory
 
-from ..reading import DeckContent, Slide
 from ..requirements import asks_for_a_deck, slides_asked, subject_words, topic_words
+from ..values import DeckContent, Slide
 from ..wording import alike, content_words, key, nearly, real_words, shares, words
 from .base import Brief, graded, short, wrong
 

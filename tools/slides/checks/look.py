@@ -8,8 +8,8 @@ from autorl.types import Check, Finding
 
 from ..colour import contrast
 from ..inherit import CLEAR
-from ..reading import FURNITURE, DeckContent, Shape, Slide
 from ..sight import Unseen, legibility, row_height, texts, written
+from ..values import FURNITURE, DeckContent, Shape, Slide
 from ..wording import words
 from .base import Brief, graded, short, wrong
 

@@ -12,9 +12,9 @@ from autorl.types import Check, Finding
 
 from ..colour import contrast
 from ..inherit import CLEAR
-from ..reading import Box, DeckContent, Shape, Slide
 from ..render import Page, Rendering, Word
 from ..sight import ground, texts
+from ..values import Box, DeckContent, Shape, Slide
 from .base import graded, short, wrong
 from .look import ENOUGH_LARGE, SMALLEST_NOTE, enough
 

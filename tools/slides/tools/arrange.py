@@ -11,10 +11,10 @@ from ..connecting import rejoin
 from ..deck import changing
 from ..objects import Found, object_id, walk
 from ..parameters import ObjectRef, Place, box_at
-from ..reading import Box
 from ..tables import refit, widen
 from ..targets import box_of, free, kind_of, of_kind, on_one_slide, put, told, tried
 from ..typeset import fitting, settle
+from ..values import Box
 
 _LEAST = 1.0
 _WHOLE = ("picture", "group")  # what is not to be stretched

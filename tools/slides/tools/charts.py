@@ -72,8 +72,8 @@ def insert_chart(
         charts.check(kind, names, given, room.box)
         size = _LARGE if room.box.width >= _WIDE else _SMALL
         data = charts.data_of(names, given, number_format)
-        cleared = room.clear()
         frame = page.shapes.add_chart(KINDS[kind, stacked], 0, 0, 0, 0, data)
+        cleared = room.clear()  # after, so that no id is given again
         put(frame, room.box)
         chart = frame.chart
         entitle(chart, clean(title), size + 2)

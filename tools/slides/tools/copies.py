@@ -12,9 +12,9 @@ from ..connecting import unglue
 from ..deck import changing
 from ..objects import Found, object_id
 from ..parameters import ObjectRef, Place, box_at
-from ..reading import Box
 from ..surgery import SHARED, copy_part, drop_unused, free_shape_id, relationships_in
 from ..targets import box_of, free, kind_of, of_kind, on_one_slide, tried
+from ..values import Box
 from .arrange import Corner, must_lie_on_slide, set_box
 
 _R = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}"

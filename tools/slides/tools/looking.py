@@ -13,8 +13,8 @@ from .. import reading
 from ..deck import require
 from ..objects import object_id, slide_named, walk
 from ..parameters import SlideRef
-from ..reading import Shape, Slide
 from ..render import render
+from ..values import Shape, Slide
 from ..wording import clean
 
 _ROOM = 3_400  # characters; below what an observation may have, so that nothing is cut from its middle

@@ -12,9 +12,9 @@ from ..deck import changing
 from ..images import Picture, open_picture
 from ..objects import object_id, slide_named
 from ..parameters import ObjectRef, Place, SlideRef
-from ..reading import Box
 from ..surgery import drop_unused, relationships_in
 from ..targets import box_of, describe, described, free, of_kind, put, spot, told
+from ..values import Box
 
 Path = Annotated[str, Field(min_length=1, max_length=500)]
 Alt = Annotated[str, Field(max_length=1000)]
@@ -39,8 +39,8 @@ def add_picture(
         number, page = slide_named(deck.presentation, slide)
         room = spot(deck.presentation, page, place, "picture")
         picture = open_picture(context.workspace, path, room.box.width, room.box.height, fit == "crop")
-        cleared = room.clear()
         shape = page.shapes.add_picture(io.BytesIO(picture.data), 0, 0, 1, 1)
+        cleared = room.clear()  # after, so that no id is given again
         _place(shape, picture, room.box, fit)
         describe(shape, text)
         note = told(number, page, shape)

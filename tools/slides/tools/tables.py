@@ -47,8 +47,8 @@ def insert_table(
         number, page = slide_named(deck.presentation, slide)
         room = spot(deck.presentation, page, place)
         layout = lay_out(lines, room.box, font_of(page), SIZES if size is None else (size,))
-        cleared = room.clear()
         frame = draw(page, room.box, lines, layout)
+        cleared = room.clear()  # after, so that no id is given again
         describe(frame, f"Table of {', '.join(filter(None, lines[0]))}; {len(rows)} row{'s' if len(rows) != 1 else ''}")
         note = told(number, page, frame)
     shape = f"{len(rows)} rows and {len(columns)} columns in {layout.size:g} points"

@@ -15,7 +15,6 @@ from autorl.registry import RunContext, tool
 from ..deck import changing
 from ..objects import object_id, slide_named
 from ..parameters import Colour, ObjectRef, Place, SlideRef, paint
-from ..reading import TITLES
 from ..targets import address, of_kind, put, spot, told, tried
 from ..typeset import (
     direct,
@@ -26,6 +25,7 @@ from ..typeset import (
     runs_of,
     settle,
 )
+from ..values import TITLES
 from ..wording import clean, without_bullet
 
 Text = Annotated[str, Field(min_length=1, max_length=3000)]
@@ -125,8 +125,8 @@ def add_text(
         number, page = slide_named(deck.presentation, slide)
         room = spot(deck.presentation, page, place)
         with tried(page):
-            cleared = room.clear()
             shape = page.shapes.add_textbox(0, 0, 0, 0)
+            cleared = room.clear()  # after, so that no id is given again
             put(shape, room.box)
             fill(shape.text_frame, lines, size if size is not None else _LARGEST)
             shape.text_frame._txBody.bodyPr.set("anchor", {"top": "t", "middle": "ctr", "bottom": "b"}[anchor])
