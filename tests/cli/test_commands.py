@@ -141,3 +141,14 @@ def test_the_benchmark_of_a_new_project_runs_with_the_embedded_model(autorl, emb
     done = subprocess.run([sys.executable, "eval/units.py"], cwd="work", capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
+
+
+def test_a_deck_is_checked_from_the_command_line(autorl, tmp_path):
+    autorl("tools", "call", "slides", "start_deck", '{"title": "Bees"}', "--workspace", str(tmp_path))
+    call = ("tools", "call", "slides", "check_deck", '{"path": "bees.pptx"}', "--workspace", str(tmp_path), "--json")
+    found = json.loads(autorl(*call, "--task", "Make three slides about bees").stdout)["data"]
+    assert (found["verifier"], found["passed"]) == ("slides@2", False)
+    slides = next(check for check in found["checks"] if check["name"] == "slides")
+    assert slides["findings"][0] == {"found": "1 slide, 3 asked for", "remedy": "Add 2 more", "at": {}}
+    without_a_task = json.loads(autorl(*call).stdout)["data"]
+    assert "topic" not in [check["name"] for check in without_a_task["checks"] if not check["passed"]]

@@ -3,8 +3,10 @@
 import io
 
 import pytest
+from autorl_tools.slides import checker
+from autorl_tools.slides.render import NotRendered
 from pptx import Presentation
-from pptx.util import Inches
+from pptx.util import Inches, Pt
 
 from autorl.content import load_pack
 from autorl.errors import UsageError
@@ -265,3 +267,54 @@ def test_text_in_groups_and_plain_boxes_is_read(make_run):
         group.shapes.add_textbox(Inches(1), Inches(top + 2), Inches(4), Inches(1)).text_frame.text = text
     save(presentation, run.workspace)
     assert run.verdict().passed, run.verdict().why
+
+
+def test_findings_name_slide_and_object_and_what_would_mend_them(run):
+    run.honest_deck()
+    body = run.deck.slides[1].placeholders[1]
+    deck = run.deck
+    frame = deck.slides[1].placeholders[1].text_frame
+    for paragraph in frame.paragraphs:
+        paragraph.runs[0].font.size = Pt(7)
+    save(deck, run.workspace, "honey-bees.pptx")
+    check = next(check for check in run.verdict().checks if check.name == "type size")
+    (finding,) = check.findings
+    assert finding.at == {"slide": 2, "id": "s2", "object": f"s2.{body.shape_id}"}
+    assert "7 points" in finding.found
+    assert finding.remedy == "Set 12 or more"
+
+
+def test_without_libreoffice_the_file_is_judged_and_the_verdict_says_so(run, monkeypatch):
+    monkeypatch.setattr(checker, "available", lambda: "this machine has no soffice. Install it")
+    run.honest_deck()
+    verdict = run.verdict()
+    assert verdict.passed
+    rendered = next(check for check in verdict.checks if check.name == "rendered")
+    assert rendered.found == "not rendered: this machine has no soffice. Install it"
+    assert "not rendered" in run.done("check_deck")
+
+
+def test_a_deck_that_libreoffice_cannot_show_is_a_finding(run, monkeypatch):
+    def fails(path):
+        raise NotRendered("it took too long", "Make it smaller")
+
+    monkeypatch.setattr(checker, "render", fails)
+    run.honest_deck()
+    check = next(check for check in run.verdict().checks if check.name == "rendered")
+    assert (check.passed, check.found) == (False, "it took too long")
+
+
+def test_check_deck_gives_programs_its_verdict(run):
+    run.honest_deck()
+    data = run.call("check_deck").data
+    assert (data["passed"], data["verifier"]) == (True, "slides@2")
+    assert {"name", "score", "weight", "findings"} <= set(data["checks"][0])
+
+
+def test_check_deck_looks_at_any_deck_that_may_be_read(make_run, tmp_path):
+    save(Presentation(), Workspace(tmp_path / "theirs"), "empty.pptx")
+    run = make_run("-", readable=(tmp_path / "theirs",))
+    assert "To mend" in run.done("check_deck", path=str(tmp_path / "theirs" / "empty.pptx"))
+    assert "outside the workspace" in run.refused("check_deck", path="/etc/passwd")
+    (tmp_path / "theirs" / "broken.pptx").write_bytes(b"no")
+    assert "is not a .pptx" in run.refused("check_deck", path=str(tmp_path / "theirs" / "broken.pptx"))

@@ -34,7 +34,7 @@ def slides(deck: DeckContent, brief: Brief) -> Iterator[Check]:
     off = max(least - there, there - most, 0)
     wanted = f"{asked} asked for" if asked else "at least 2 expected"
     remedy = f"Add {least - there} more" if there < least else f"Leave out {there - most}"
-    found = [Finding(found=f"{there} slides, {wanted}", remedy=remedy)] if off else []
+    found = [Finding(found=f"{there} slide{'' if there == 1 else 's'}, {wanted}", remedy=remedy)] if off else []
     yield graded("slides", found, 4, score=max(0.0, 1 - off / least))
 
 
