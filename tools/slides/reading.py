@@ -252,7 +252,9 @@ def _chart(shape: Any) -> Chart:
         for plot in chart.plots:
             labels = labels or [str(label) for label in plot.categories]
             series += [Series(each.name or "", tuple(each.values)) for each in plot.series]
-        return Chart(_chart_kind(chart), tuple(labels), tuple(series))
+        types = chart._chartSpace.iter(f"{_A}defRPr", f"{_A}rPr")
+        sizes = [int(each.get("sz")) / 100 for each in types if each.get("sz")]
+        return Chart(_chart_kind(chart), tuple(labels), tuple(series), min(sizes, default=None))
     except (KeyError, ValueError, AttributeError, NotImplementedError):  # a kind that python-pptx does not know
         return Chart("unknown", (), ())
 

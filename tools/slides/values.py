@@ -97,11 +97,12 @@ class Series:
 
 @dataclass(frozen=True)
 class Chart:
-    """kind: as python-pptx names it, such as BAR_CLUSTERED"""
+    """kind: as python-pptx names it, such as BAR_CLUSTERED; size: points of its smallest type, where it says so"""
 
     kind: str
     labels: tuple[str, ...]
     series: tuple[Series, ...]
+    size: float | None = None
 
     @property
     def says(self) -> bool:

@@ -24,8 +24,8 @@ _COVERED = 0.6
 _RELATED = 0.45
 _NEARER = 2
 _FEW = 6  # slides from which the others tell what a deck is about
-_TELLING = 15  # words from which a slide tells what it is about
-_APART = 0.3
+_TELLING = 18  # words from which a slide tells what it is about
+_APART = 0.36
 _READ = 6000  # characters of a deck that tell its topic
 
 

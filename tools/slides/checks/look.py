@@ -41,7 +41,7 @@ def sound(deck: DeckContent, brief: Brief) -> Iterator[Check]:
 
 
 def type_size(deck: DeckContent, brief: Brief) -> Iterator[Check]:
-    """No text is too small to be read from a seat."""
+    """No text is too small to be read from a seat, in tables and charts neither."""
     bad = []
     for slide in deck.slides:
         for shape in texts(slide):
@@ -52,9 +52,10 @@ def type_size(deck: DeckContent, brief: Brief) -> Iterator[Check]:
                                  shape))
         for shape in slide.shapes:
             sizes = [p.size for row in shape.rows for cell in row for p in cell.paragraphs if p.text.strip()]
+            sizes += [shape.chart.size] if shape.chart and shape.chart.size else []
             if sizes and min(sizes) < _SMALLEST_CELL:
-                bad.append(wrong(slide, f"a table in type of {min(sizes):g} points", f"Set {_SMALLEST_CELL:g} or more",
-                                 shape))
+                bad.append(wrong(slide, f"a {shape.kind} in type of {min(sizes):g} points",
+                                 f"Set {_SMALLEST_CELL:g} or more", shape))
     yield graded("type size", bad, of=len(deck.slides))
 
 
