@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from autorl.errors import AutorlError
     from autorl.replay.store import ReplayStore
+    from autorl.types import Check
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout, and nothing else there.")]
 Store = Annotated[str | None, typer.Option("--store", help="Replay store: a file or a database URL.")]
@@ -51,3 +54,14 @@ def open_store(where: str | None) -> "ReplayStore":
     from autorl.settings import resolve
 
     return ReplayStore(resolve({"store": where}).store)
+
+
+def say_checks(checks: "Sequence[Check]") -> None:
+    """What a verifier looked at: each check that has something to tell on a line, the others by name."""
+    for check in checks:
+        if not check.passed or check.found:
+            remedy = f" -> {check.remedy}" if check.remedy and not check.passed else ""
+            say(f"  {'ok ' if check.passed else 'no '} {check.name}: {check.found or 'failed'}{remedy}")
+    quiet = [check.name for check in checks if check.passed and not check.found]
+    if quiet:
+        say(f"  ok  {', '.join(quiet)}", style="dim")

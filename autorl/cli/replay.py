@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.output import Json, Store, give, open_store, say, say_checks
 
 if TYPE_CHECKING:
     from autorl.replay.store import Summary
@@ -63,10 +63,9 @@ def show(
         say(f"\nMade {artifact.path} ({artifact.bytes:,} bytes, sha256 {artifact.sha256[:12]}...)")
     if trajectory.verdict:
         verdict = trajectory.verdict
-        why = f", {verdict.why}" if verdict.why else ""
+        why = f", {verdict.why}" if verdict.why and not verdict.checks else ""
         say(f"\n{verdict.verifier}: {_verdict(verdict.passed, verdict.score)}{why}")
-        for check in verdict.checks:
-            say(f"  {'ok ' if check.passed else 'no '} {check.name}{f': {check.found}' if check.found else ''}")
+        say_checks(verdict.checks)
 
 
 def _show_all(found: "list[Summary]", as_json: bool) -> None:

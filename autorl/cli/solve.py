@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autorl.cli.output import Json, Store, console, give, open_store, say
+from autorl.cli.output import Json, Store, console, give, open_store, say, say_checks
 
 if TYPE_CHECKING:
     from autorl.types import Trajectory
@@ -234,10 +234,7 @@ def _show_end(done: "Trajectory", files: list[tuple[Path, Any]]) -> None:
         said = "passed" if verdict.passed else "not passed"
         say(f"Verified by {verdict.verifier}: {said}, score {verdict.score:.2f}",
             style="green" if verdict.passed else "yellow")
-        for check in verdict.checks:
-            detail = f": {check.found}" if check.found else ""
-            remedy = f" -> {check.remedy}" if check.remedy and not check.passed else ""
-            say(f"  {'ok ' if check.passed else 'no '} {check.name}{detail}{remedy}")
+        say_checks(verdict.checks)
         if verdict.why and not verdict.checks:
             say(f"  {verdict.why}")
     else:
