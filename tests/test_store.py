@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay import database, schema
+from autorl.replay import database
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory
 from tests import children
@@ -77,16 +77,6 @@ def test_a_closed_store_says_so(store: ReplayStore) -> None:
 # What else may lie there.
 
 
-def test_a_store_of_a_newer_version_is_left_alone(store: ReplayStore) -> None:
-    store.close()
-    with sqlite3.connect(store.where) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    before = store.where.read_bytes()
-    with pytest.raises(StoreUnavailable, match=r"made by a newer autorl.*'9999'.*pip install -U"):
-        ReplayStore(store.where)
-    assert store.where.read_bytes() == before
-
-
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:
@@ -103,7 +93,7 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_alone(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.db"
     path.write_bytes(content)
-    with pytest.raises(StoreUnavailable, match=r"file\.db failed: .*The file is damaged. Move .* away"):
+    with pytest.raises(StoreUnavailable, match=r"file\.db failed: .*damaged. .*replay salvage .* NEW. Or move .* away"):
         ReplayStore(path)
     assert path.read_bytes() == content
 
@@ -144,8 +134,7 @@ def test_a_row_that_does_not_fit_its_type_is_told(store: ReplayStore) -> None:
             connection.execute(change)
         with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
             store.get(run.id)
-    with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
-        store.newest()
+    assert [summary.id for summary in store.newest()] == [run.id], "a list does not read what it does not show"
 
 
 def test_a_store_from_half_a_copy_is_told(store: ReplayStore, tmp_path: Path) -> None:
@@ -305,34 +294,6 @@ def test_two_processes_that_make_the_store_at_once_make_it_once(tmp_path: Path) 
         writer.join(60)
     assert Counter(line.split()[1] for line in said.read_text().splitlines()) == {"done": 4}
     assert ReplayStore(path).counts()["finished"] == 4
-
-
-# Migrations.
-
-
-def test_the_newest_migration_is_the_one_the_code_expects() -> None:
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
-    assert scripts.get_heads() == [schema.HEAD]
-    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == database.KNOWN
-
-
-def test_a_migrated_store_has_the_tables_that_the_code_expects(store: ReplayStore) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    def ours(name: str | None, kind: str, _: object) -> bool:
-        return not (kind == "table" and (name or "").startswith("task_words"))  # FTS5 keeps tables of its own
-
-    with store._database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
-        assert compare_metadata(context, schema.metadata) == []
-        assert context.get_current_revision() == schema.HEAD
 
 
 def test_a_run_that_is_going_on_cannot_be_taken_up_a_second_time(store: ReplayStore) -> None:

@@ -8,7 +8,10 @@ import typer
 
 from autorl.cli.output import Json, give, say
 
-EXTRAS = {"huggingface_hub": ("hub", "models from the Hugging Face hub: local:hf:REPO/FILE.gguf")}
+EXTRAS = {
+    "huggingface_hub": ("hub", "models from the Hugging Face hub: local:hf:REPO/FILE.gguf"),
+    "psycopg": ("postgres", "a replay store in PostgreSQL: AUTORL_STORE=postgresql+psycopg://..."),
+}
 SOUND_SQLITE = (3, 51, 3)
 
 
