@@ -16,13 +16,14 @@ from autorl.replay.store import ReplayStore
 from autorl.types import Status
 from tests import children, postgres
 from tests.conformance.stores import StoreSuite, write
+from tests.conformance.upkeep import UpkeepSuite
 from tests.postgres import Server
 from tests.worlds import PASSED, a_run, a_step
 
 server, url, open_store = postgres.server, postgres.url, postgres.open_store
 
 
-class TestPostgreSQL(StoreSuite):
+class TestPostgreSQL(StoreSuite, UpkeepSuite):
     """`open_store` is that of postgres.py, and `store` uses it."""
 
 

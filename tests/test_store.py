@@ -18,10 +18,11 @@ from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory
 from tests import children
 from tests.conformance.stores import StoreSuite, write
+from tests.conformance.upkeep import UpkeepSuite
 from tests.worlds import PASSED, a_run, a_step
 
 
-class TestSQLite(StoreSuite):
+class TestSQLite(StoreSuite, UpkeepSuite):
     """`open_store` and `store` are those of conftest.py."""
 
 

@@ -71,6 +71,10 @@ class Database(ABC):
         """What is wrong with what lies on the disk; empty when it is sound."""
 
     @abstractmethod
+    def notes(self) -> list[tuple[str, str]]:
+        """What is worth knowing of the place, each with what to do."""
+
+    @abstractmethod
     def compact(self) -> None:
         """Give back the room of what was deleted, and bring indexes and statistics up to date."""
 

@@ -107,6 +107,12 @@ class Postgres(Database):
                 "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid "
                 "AND c.relnamespace = to_regnamespace(:schema)"), {"schema": self.schema}).scalars()])
 
+    def notes(self) -> list[tuple[str, str]]:
+        if self.meaning:
+            return []
+        return [("the server has no pgvector, or does not let this user make it",
+                 "Recall works without. With it: CREATE EXTENSION vector, as an administrator")]
+
     def compact(self) -> None:
         with self._errors(), self._engine.connect() as connection:
             bare = connection.execution_options(isolation_level="AUTOCOMMIT")

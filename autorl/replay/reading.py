@@ -4,12 +4,13 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from autorl.errors import UnknownName, UsageError
-from autorl.replay import owner, queries
+from autorl.replay import files, owner, queries
 from autorl.replay.database import Database, telling_words
 from autorl.replay.schema import embeddings, policy_runs, records, runs, toolsets, trust_changes
 from autorl.types import (
@@ -143,6 +144,12 @@ class Reader:
         rows = self._database.read(lambda connection: connection.execute(query).all())
         return [TrustChange(trust, why, who, datetime.fromisoformat(created)) for trust, why, who, created in rows]
 
+    def pruned(self, run: str) -> datetime | None:
+        """When the steps of `run` (its whole id) were deleted; None if they are there."""
+        query = sa.select(runs.c.pruned).where(runs.c.id == run)
+        found = self._database.read(lambda connection: connection.scalar(query))
+        return datetime.fromisoformat(found) if found else None
+
     def policies_of(self, run: str) -> list[str]:
         """The policies that were trained on `run` (its whole id)."""
         query = sa.select(policy_runs.c.policy).where(policy_runs.c.run == run).order_by(policy_runs.c.policy)
@@ -159,6 +166,10 @@ class Reader:
             return found
 
         return self._database.read(question)
+
+    def file(self, run: str, artifact: Artifact) -> Path | None:
+        """Where what `run` (its whole id) made lies, beside the store or still in its workspace; None if it is gone."""
+        return files.find(self._database.artifacts, run, artifact)
 
     def reopen(self, run: str) -> Trajectory:
         """A run that may go on, as it was left. Raises UnknownName, or UsageError if it finished or is running."""
@@ -187,6 +198,10 @@ class Reader:
         """What is wrong with the store, as its database sees it; empty when it is sound."""
         return self._database.check()
 
+    def notes(self) -> list[tuple[str, str]]:
+        """What is worth knowing of where the store is, each with what to do."""
+        return self._database.notes()
+
     def _get_by_beginning(self, run: str) -> Trajectory:
         found = self.summary(run).id
         trajectory = self._database.read(lambda connection: _trajectory(connection, found))
@@ -214,7 +229,15 @@ def _trajectory(connection: sa.Connection, run: str) -> Trajectory | None:
     taken = connection.execute(queries.STEPS, named).all()
     shown = connection.execute(queries.INJECTIONS, named).mappings().all()
     made = connection.execute(queries.ARTIFACTS, named).mappings().all()
-    verdict = connection.scalar(queries.VERDICT, named)
+    return trajectory_of(row, taken, shown, made, connection.scalar(queries.VERDICT, named))
+
+
+def trajectory_of(row: Any, taken: Sequence[Any], shown: Sequence[Any], made: Sequence[Any],
+                  verdict: str | None) -> Trajectory:
+    """A run from its rows: that of `runs` with the task's body, (step, observation) bodies, injections, artifacts.
+
+    Raises ValueError if one does not fit its type.
+    """
     return Trajectory(
         id=row["id"], task=Task.model_validate_json(row["task_body"]), status=Status(row["status"]),
         reason=row["reason"], answer=row["answer"],

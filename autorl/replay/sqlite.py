@@ -14,6 +14,9 @@ from autorl.errors import StoreUnavailable
 from autorl.replay import database
 from autorl.replay.database import Database
 
+NETWORK = frozenset(["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"])
+MOUNTS = Path("/proc/mounts")
+
 
 class SQLite(Database):
     """Connections to one SQLite file in WAL mode.
@@ -71,6 +74,13 @@ class SQLite(Database):
             return found + [f"row {row[1]} of {row[0]} refers to a row of {row[2]} that is not there" for row in rows]
 
         return self.read(question)
+
+    def notes(self) -> list[tuple[str, str]]:
+        kind = _file_system(self.path)
+        if kind not in NETWORK:
+            return []
+        return [(f"{self.path} lies on a network folder ({kind}), where SQLite's locks hold for one machine only",
+                 "Let one machine use it, or move it: AUTORL_STORE=FILE, or a PostgreSQL for several")]
 
     def compact(self) -> None:
         with self._errors(), self._turn, self._locked(), self._writers.connect() as connection:
@@ -146,6 +156,16 @@ class SQLite(Database):
             elif "locked" in what:
                 remedy = (f"Another program has held {self.path} for {database.PATIENCE:g} s: end it, and try again")
             raise StoreUnavailable(f"the replay store {self.path} failed: {what}", remedy) from error
+
+
+def _file_system(path: Path) -> str:
+    """What kind of file system a path lies on (Linux); empty elsewhere."""
+    try:
+        lines = [line.split() for line in MOUNTS.read_text().splitlines()]
+    except OSError:
+        return ""
+    above = [(len(words[1]), words[2]) for words in lines if path.is_relative_to(words[1])]
+    return max(above, default=(0, ""))[1]
 
 
 def _acquire(file: IO[bytes], path: Path) -> None:

@@ -1,22 +1,21 @@
 """The replay store: runs, step by step, with what was said of them. SQLite by default, or PostgreSQL."""
 
-import json
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_core import PydanticSerializationError
 
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.journal import Journal
-from autorl.replay import owner, standing
+from autorl.replay import bulk, files, owner, standing, upkeep
 from autorl.replay.database import INSERTS, insert
 from autorl.replay.opening import open_database
 from autorl.replay.reading import Candidate, Reader, Summary
-from autorl.replay.redact import redacted_json, redactor, within
+from autorl.replay.redact import redactor
+from autorl.replay.rows import Rows, now
 from autorl.replay.schema import (
     artifacts,
     injections,
@@ -27,13 +26,11 @@ from autorl.replay.schema import (
     steps,
     tasks,
 )
-from autorl.types import Observation, Provenance, Status, Step, Task, Trajectory, Trust, Verdict, clean_text
+from autorl.replay.upkeep import Pruning
+from autorl.types import Observation, Status, Step, Trajectory, Trust, Verdict
 from autorl.verify.checks import by_person
 
 __all__ = ["Candidate", "ReplayStore", "Summary"]
-
-LONGEST = 2_000_000
-"""Characters of JSON that a step or an observation may have; what is longer is cut in the middle of its texts."""
 
 
 class ReplayStore(Reader, Journal):
@@ -48,7 +45,7 @@ class ReplayStore(Reader, Journal):
 
     def __init__(self, where: str | Path | None = None) -> None:
         self._database = open_database(where)
-        self._redact = redactor()
+        self._rows = Rows(redactor())
         self._reap()
 
     @property
@@ -62,8 +59,8 @@ class ReplayStore(Reader, Journal):
     # What a run writes down (see Journal). Each may be done twice, when a server broke off before it answered.
 
     def began(self, trajectory: Trajectory) -> None:
-        task: Task = within(trajectory.task, self._clean)
-        row = self._run_row(trajectory)
+        task = self._rows.task(trajectory.task)
+        row = self._rows.run(trajectory)
         claimed = False
 
         def work(connection: sa.Connection) -> None:
@@ -81,20 +78,21 @@ class ReplayStore(Reader, Journal):
                 index_elements=["id"], set_=again))
             claimed = True
             if trajectory.recalled:
-                connection.execute(insert(connection, injections).on_conflict_do_nothing(), _injections(trajectory))
+                shown = self._rows.injections(trajectory)
+                connection.execute(insert(connection, injections).on_conflict_do_nothing(), shown)
 
         self._database.write(work)
 
     def decided(self, run: str, step: Step) -> None:
-        self._add(steps, run, step.index, self._json(step.model_copy(update={"observation": None})))
+        self._add(steps, run, step.index, self._rows.json(step.model_copy(update={"observation": None})))
 
     def observed(self, run: str, index: int, observation: Observation) -> None:
-        self._add(observations, run, index, self._json(observation))
+        self._add(observations, run, index, self._rows.json(observation))
 
     def ended(self, trajectory: Trajectory) -> None:
-        end = {**self._end(trajectory), "length": len(trajectory.steps)}
-        made = self._artifacts(trajectory)
-        change = self._trust_change(trajectory.id, "quarantined", "it read what came from outside", "autorl")
+        end = self._rows.end(trajectory)
+        made = self._rows.artifacts(trajectory)
+        change = self._rows.trust_change(trajectory.id, "quarantined", "it read what came from outside", "autorl")
 
         def work(connection: sa.Connection) -> None:
             passed = connection.scalar(runs.update().where(runs.c.id == trajectory.id).returning(runs.c.passed), end)
@@ -109,8 +107,13 @@ class ReplayStore(Reader, Journal):
         self._database.write(work)
 
     def judged(self, run: str, verdict: Verdict) -> None:
-        row = self._verdict_row(run, verdict)
+        row = self._rows.verdict(run, verdict)
         self._database.write(lambda connection: standing.judge(self._database, connection, row))
+
+    def keep_files(self, trajectory: Trajectory, workspace: Path) -> None:
+        """Keep what a run made beside the store, once for each content. Raises StoreUnavailable."""
+        for artifact in trajectory.artifacts:
+            files.keep(self._database.artifacts, workspace / artifact.path, artifact)
 
     # What a person says of a run.
 
@@ -129,21 +132,29 @@ class ReplayStore(Reader, Journal):
 
         Returns the policies that were trained on it. Raises UnknownName.
         """
-        change = self._trust_change(self.summary(run).id, trust, why, who)
+        change = self._rows.trust_change(self.summary(run).id, trust, why, who)
         return self._database.write(lambda connection: standing.change_trust(self._database, connection, change))
 
     def cap(self, source: str, most: int | None) -> None:
         """Let at most `most` runs of a source be recalled and trained on; None for any number."""
         self._database.write(lambda connection: standing.set_cap(
-            self._database, connection, self._clean(source), most))
+            self._database, connection, self._rows.clean(source), most))
 
-    # What training and recall add.
+    # What imports, training and recall add.
+
+    def add(self, trajectories: Sequence[Trajectory], *, trust: Trust = "trusted", why: str = "") -> list[str]:
+        """Keep whole runs in one transaction, far faster than step by step; returns the ids of those that were new.
+
+        trust: what they start with, for `why`; what read from outside starts quarantined in any case
+        Raises UsageError, and keeps none, if an id is that of another run or task.
+        """
+        return bulk.add(self._database, self._rows, trajectories, trust, why)
 
     def keep_policy(self, policy: str, *, base: str, trained_on: Iterable[str], adapter: str | None = None,
                     parent: str | None = None, dataset: str = "", gate: str | None = None) -> None:
         """Keep a policy, and the runs that it was trained on. One that is kept already gets what is new."""
         row = {"id": policy, "base": base, "adapter": adapter, "parent": parent, "dataset": dataset, "gate": gate,
-               "created": _now()}
+               "created": now()}
         used = [{"policy": policy, "run": run} for run in trained_on]
 
         def work(connection: sa.Connection) -> None:
@@ -161,38 +172,29 @@ class ReplayStore(Reader, Journal):
         if rows:
             self._database.write(lambda connection: self._database.add_vectors(connection, rows))
 
-    # Rows.
+    # Upkeep.
 
-    def _run_row(self, trajectory: Trajectory) -> dict[str, Any]:
-        for kind, name in (("run", trajectory.id), ("task", trajectory.task.id)):
-            if not 0 < len(name) <= 64 or clean_text(name) != name:
-                raise UsageError(f"the {kind} id {name[:80]!r} cannot be kept", "Use 1 to 64 characters of plain text")
-        provenance = within(trajectory.provenance, self._clean)
-        return {
-            "id": trajectory.id, "task": trajectory.task.id, "status": Status.RUNNING.value, "reason": "",
-            "answer": "", "trust": "trusted", "tools": "[]", "provenance": self._json(trajectory.provenance),
-            "owner": owner.this(), "started": trajectory.started.isoformat(), "seconds": trajectory.seconds,
-            **{name: getattr(provenance, name) for name in ("source", "format", "model", "adapter", "tools_hash")},
-        }
+    def stats(self) -> dict[str, Any]:
+        """What is in the store, in numbers."""
+        return upkeep.stats(self._database)
 
-    def _end(self, trajectory: Trajectory) -> dict[str, Any]:
-        called = sorted({action.name for action in trajectory.actions})
-        return {
-            "status": trajectory.status.value, "reason": self._clean(trajectory.reason),
-            "answer": self._clean(trajectory.answer), "tools": self._clean(json.dumps(called)),
-            "seconds": trajectory.seconds,
-        }
+    def prunable(self, older: timedelta, *, unverified: bool = False) -> Pruning:
+        """The runs that `prune` may empty: ended more than `older` ago, and no example as they stand."""
+        return upkeep.prunable(self._database, older, unverified=unverified)
 
-    def _artifacts(self, trajectory: Trajectory) -> list[dict[str, Any]]:
-        return [{"run": trajectory.id, **within(artifact, self._clean).model_dump()}
-                for artifact in trajectory.artifacts]
+    def prune(self, what: Pruning) -> Pruning:
+        """Delete the steps and files of these runs for good; their outcomes stay, for the statistics."""
+        return upkeep.prune(self._database, what)
 
-    def _verdict_row(self, run: str, verdict: Verdict) -> dict[str, Any]:
-        return {"run": run, "verifier": self._clean(verdict.verifier), "passed": verdict.passed,
-                "score": verdict.score, "body": self._json(verdict), "created": _now()}
+    def compact(self) -> tuple[int, int]:
+        """Give back the room of what was deleted; returns the bytes on the disk before and after."""
+        before = self._database.size()
+        self._database.compact()
+        return before, self._database.size()
 
-    def _trust_change(self, run: str, trust: Trust, why: str, who: str) -> dict[str, Any]:
-        return {"run": run, "trust": trust, "why": self._clean(why), "who": self._clean(who), "created": _now()}
+    def check_files(self) -> list[str]:
+        """What is missing or changed of the files that runs made; empty when they are sound."""
+        return upkeep.check_files(self._database)
 
     def _add(self, table: sa.Table, run: str, index: int, body: str) -> None:
         """Add a row of a step, which may be there already if it says the same."""
@@ -206,22 +208,6 @@ class ReplayStore(Reader, Journal):
                                            "Steps are only ever added: start a new run")
 
         self._database.write(work)
-
-    def _json(self, value: Step | Observation | Provenance | Verdict) -> str:
-        try:
-            text = redacted_json(value, self._redact)
-        except PydanticSerializationError:  # a lone surrogate, which no file and no database takes
-            value = within(value, clean_text)
-            text = redacted_json(value, self._redact)
-        longest = LONGEST
-        while len(text) > LONGEST and longest > 1000:
-            longest //= 2
-            value = _shortened(value, longest)
-            text = redacted_json(value, self._redact)
-        return text
-
-    def _clean(self, text: str) -> str:
-        return clean_text(self._redact(text))
 
     def _reap(self) -> None:
         """End as failed what a process of this machine left running when it died."""
@@ -240,37 +226,11 @@ def _adding(dialect: str, table: sa.Table) -> Any:
     return INSERTS[dialect](table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
-def _have_task(connection: sa.Connection, task: Task) -> None:
+def _have_task(connection: sa.Connection, row: dict[str, Any]) -> None:
     """Keep the task if it is new. Raises UsageError if another one has its id."""
-    row = {"id": task.id, "body": task.model_dump_json(), "text": task.text}
     if connection.execute(_adding(connection.dialect.name, tasks), row).rowcount:
         return
-    kept = connection.scalar(sa.select(tasks.c.text).where(tasks.c.id == task.id))
-    if kept != task.text:
-        raise UsageError(f"the task id '{task.id}' is taken by another task: '{str(kept)[:80]}'",
+    kept = connection.scalar(sa.select(tasks.c.text).where(tasks.c.id == row["id"]))
+    if kept != row["text"]:
+        raise UsageError(f"the task id '{row['id']}' is taken by another task: '{str(kept)[:80]}'",
                          "Give the task an id of its own, or none")
-
-
-def _injections(trajectory: Trajectory) -> list[dict[str, Any]]:
-    return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score}
-            for r in trajectory.recalled]
-
-
-def _shortened(value: Any, longest: int) -> Any:
-    """`value` with the middle of its longer texts left out, and said so in its place."""
-    def cut(text: str) -> str:
-        if len(text) <= longest:
-            return text
-        return f"{text[: longest // 2]}\n[... {len(text) - longest} characters were not kept ...]\n" \
-               f"{text[-(longest // 2):]}"
-
-    shorter = within(value, cut)
-    if isinstance(value, Observation) and shorter.text != value.text:
-        return shorter.model_copy(update={"omitted": value.omitted + len(value.text) - longest})
-    return shorter
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()
-
-

@@ -281,7 +281,7 @@ class StoreSuite:
 
     def test_a_write_that_fails_half_way_leaves_nothing(self, store: ReplayStore) -> None:
         run: Any = a_run("Make tea", recalled=["one"])
-        broken = run.model_copy(update={"recalled": (run.recalled[0].model_copy(update={"run": None}),)})
+        broken = run.model_copy(update={"recalled": (run.recalled[0].model_copy(update={"rank": None}),)})
         with pytest.raises(StoreUnavailable):
             store.began(broken)
         assert store.counts() == {"passed": 0}
