@@ -177,6 +177,18 @@ def test_what_was_acknowledged_survives_kill_nine(url: str, tmp_path: Path) -> N
     assert store.check() == []
 
 
+@pytest.mark.slow
+def test_four_processes_of_sixty_four_threads_that_write_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    writers = [children.started(children.write_runs, url, f"p{n}", 64, 2, said) for n in range(4)]
+    for writer in writers:
+        writer.join(120)
+    assert sorted(said.read_text().splitlines()) == [f"p{n} done" for n in range(4)]
+    store = ReplayStore(url)
+    assert store.counts() == {"finished": 512, "passed": 0}
+    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=600))
+
+
 def test_two_processes_that_make_the_store_at_once_make_it_once(url: str, tmp_path: Path) -> None:
     said = tmp_path / "said"
     writers = [children.started(children.write_runs, url, f"p{n}", 1, 1, said) for n in range(4)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay import database
+from autorl.replay import database, sqlite
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory
 from tests import children
@@ -128,14 +128,21 @@ def test_damage_is_told_and_never_taken_for_data(store: ReplayStore, tmp_path: P
     assert noticed == 12
 
 
-def test_a_row_that_does_not_fit_its_type_is_told(store: ReplayStore) -> None:
-    run = write(store, a_run(verdict=PASSED))
-    for change in ("UPDATE steps SET body = '{\"surprise\": 1}'", "UPDATE runs SET provenance = 'no json'"):
-        with sqlite3.connect(store.where) as connection:
-            connection.execute(change)
-        with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
-            store.get(run.id)
-    assert [summary.id for summary in store.newest()] == [run.id], "a list does not read what it does not show"
+@pytest.mark.parametrize("change", [
+    "UPDATE steps SET body = '{\"surprise\": 1}'", "UPDATE steps SET body = substr(body, 1, 40)",
+    "UPDATE steps SET body = '{}' || substr(body, 3)", "UPDATE observations SET body = body || ' {}'",
+    f"UPDATE observations SET body = '{'[' * 100_000}'", "UPDATE runs SET seconds = 'long'",
+    "UPDATE artifacts SET bytes = 1e400", "UPDATE runs SET started = 'yesterday'",
+    "UPDATE runs SET provenance = 'no json'", "UPDATE steps SET body = x'ff00'",
+], ids=lambda change: change[7:50])
+def test_a_row_that_does_not_fit_its_type_is_told(change: str, store: ReplayStore) -> None:
+    run, other = (write(store, a_run(name, verdict=PASSED, id=name)) for name in ("one", "two"))
+    with sqlite3.connect(store.where) as connection:
+        table = change.split()[1]
+        connection.execute(f"{change} WHERE {'id' if table == 'runs' else 'run'} = 'one'")
+    with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
+        store.get(run.id)
+    assert store.get(other.id) == other
 
 
 def test_a_store_from_half_a_copy_is_told(store: ReplayStore, tmp_path: Path) -> None:
@@ -208,6 +215,28 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path: Path) -> None:
             subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
+# A place that is no good place.
+
+
+def test_a_file_that_may_only_be_read_is_told_with_the_remedy(store: ReplayStore) -> None:
+    run = write(store, a_run())
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # what SQLite then says is what a read-only file gives
+    with pytest.raises(StoreUnavailable, match=r"readonly database.*Let yourself write to .*AUTORL_STORE=FILE"):
+        store.began(a_run())
+    assert store.get(run.id) == run
+
+
+def test_a_network_folder_is_told(store: ReplayStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.notes() == []
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/x / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\nserver:/y {tmp_path}/ho nfs rw 0 0\n")
+    monkeypatch.setattr(sqlite, "MOUNTS", mounts)
+    ((told, remedy),) = store.notes()
+    assert "network folder (nfs4)" in told
+    assert "PostgreSQL" in remedy
+
+
 # Other processes.
 
 
@@ -242,15 +271,15 @@ def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_and_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_four_processes_of_sixty_four_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     path, said = tmp_path / "replay.db", tmp_path / "said"
-    writers = [children.started(children.write_runs, path, name, 16, 4, said) for name in ("one", "two")]
+    writers = [children.started(children.write_runs, path, f"p{n}", 64, 2, said) for n in range(4)]
     for writer in writers:
-        writer.join(90)
-    assert sorted(said.read_text().splitlines()) == ["one done", "two done"]
+        writer.join(120)
+    assert sorted(said.read_text().splitlines()) == [f"p{n} done" for n in range(4)]
     store = ReplayStore(path)
-    assert store.counts() == {"finished": 128, "passed": 0}
-    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=200))
+    assert store.counts() == {"finished": 512, "passed": 0}
+    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=600))
     assert store.check() == []
 
 
