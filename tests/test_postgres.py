@@ -1,3 +1,4 @@
+import itertools
 import os
 import random
 import signal
@@ -7,9 +8,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.replay import database
@@ -95,6 +98,27 @@ def test_two_stores_can_be_in_one_database(url: str) -> None:
     assert one.get(run.id) == run
 
 
+def test_a_user_without_rights_is_told_what_to_grant_and_needs_no_more(server: Server) -> None:
+    import psycopg
+
+    server.ask("CREATE DATABASE granted")
+    server.ask("CREATE ROLE ada LOGIN")
+    url = server.url.replace("postgres:@/postgres", "ada:@/granted")
+    with pytest.raises(StoreUnavailable, match=r"permission denied.*GRANT CREATE ON DATABASE .* its schema autorl"):
+        ReplayStore(url)
+    plain = server.url.replace("postgresql+psycopg", "postgresql").replace("/postgres?", "/granted?")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA autorl AUTHORIZATION ada")
+    store = ReplayStore(url)
+    run = write(store, a_run(verdict=PASSED))
+    assert store.get(run.id) == run
+    ((told, remedy),) = store.notes()
+    assert "no pgvector" in told
+    assert "CREATE EXTENSION vector" in remedy
+    store.keep_vectors([(run.task.id, b"\0" * 8)], "two")
+    assert store.vectors([run.task.id], "two") == {run.task.id: b"\0" * 8}, "it is done without"
+
+
 # A server that goes away.
 
 
@@ -113,6 +137,35 @@ def test_a_server_that_comes_back_in_time_is_waited_for(fragile: Server) -> None
     fragile.crash()
     fragile.start()
     assert len(store.get(run.id).steps) == 2, "a question is asked again too"
+
+
+def test_what_was_committed_before_the_server_broke_off_is_not_written_twice(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ReplayStore(url)
+    whole, turns = store._database.writing, itertools.count()
+
+    @contextmanager
+    def breaks_off() -> Iterator[sa.Connection]:
+        with whole() as connection:
+            yield connection
+        if next(turns) % 2 == 0:  # each write is done, and its answer never comes
+            lost = sa.exc.OperationalError("COMMIT", None, Exception("server closed the connection unexpectedly"))
+            raise StoreUnavailable("lost") from lost
+
+    monkeypatch.setattr(store._database, "writing", breaks_off)
+    exemplar = a_run(id="exemplar", verdict=PASSED)
+    assert store.add([exemplar]) == ["exemplar"]
+    run = write(store, a_run(steps=[a_step(), a_step(tainted=True)], recalled=["exemplar"], verdict=PASSED))
+    store.trust(run.id, "trusted", "I read it")
+    store.keep_policy("p", base="b", trained_on=[run.id])
+    assert next(turns) == 2 * 10
+    assert store.get(run.id) == run
+    assert store.get("exemplar") == exemplar
+    assert store.record("exemplar") == (1, 1)
+    assert [change.trust for change in store.trust_changes(run.id)] == ["quarantined", "trusted"]
+    with store._database.reading() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM verdicts")) == 2
 
 
 def test_a_server_that_stays_away_is_told_with_the_remedy(fragile: Server, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ _SOME = 500
 def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trust: Trust, why: str) -> list[str]:
     """Keep those of `trajectories` that are not there yet, all or none; see `ReplayStore.add`."""
     made = [(trajectory, rows.run(trajectory)) for trajectory in {t.id: t for t in trajectories}.values()]
+    before: list[str] = []  # what an attempt added that was kept, though the server broke off before it said so
     about = [rows.task(trajectory.task) for trajectory, _ in made]
 
     def work(connection: sa.Connection) -> list[str]:
@@ -33,7 +34,8 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
             (shown.run, int(trajectory.verdict.passed), 1)
             for trajectory, _ in new if trajectory.verdict for shown in trajectory.recalled])
         standing.settle(database, connection, [row["id"] for trajectory, row in new if trajectory.verified])
-        return [row["id"] for _, row in new]
+        before.extend([] if before else (row["id"] for _, row in new))
+        return [row["id"] for _, row in new] or before
 
     return database.write(work)
 

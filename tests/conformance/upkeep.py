@@ -1,4 +1,4 @@
-"""What every replay store must do about trust, caps, files and what may go. Mixed into the suite of stores.py."""
+"""What every replay store must do about odd input, trust, caps, files and what may go; mixed into StoreSuite."""
 
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -10,6 +10,7 @@ from autorl.errors import StoreUnavailable, UnknownName, UsageError
 from autorl.replay.files import place
 from autorl.replay.store import ReplayStore
 from autorl.types import Artifact, Provenance, Status, Task, Trajectory, Verdict
+from tests.conformance.stores import write
 from tests.worlds import FAILED, PASSED, a_run, a_step
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -61,6 +62,39 @@ class UpkeepSuite:
             store.began(a_run(id=name))
         with pytest.raises(UnknownName):
             store.get(name)
+
+    # What no database takes, and what is too much.
+
+    def test_text_that_no_database_takes_is_kept_as_near_as_can_be(self, store: ReplayStore) -> None:
+        odd, near = "a\x00b\ud800c", "a\ufffdb?c"
+        step = a_step(observation=odd, text=odd).model_copy(update={"raw": odd, "thought": odd})
+        run = a_run(Task(text=odd, id="odd", requirements={odd: odd}), [step], status=Status.STUCK, reason=odd,
+                    answer=odd, verdict=Verdict(verifier=odd, passed=False, score=0, why=odd))
+        write(store, run)
+        kept = store.get(run.id)
+        assert kept.task.text == kept.reason == kept.answer == near
+        assert kept.task.requirements == {near: near}
+        assert kept.steps[0].observation is not None
+        assert {kept.steps[0].raw, kept.steps[0].observation.text} <= {near, "a\x00b?c"}
+        assert kept.verdict is not None
+        assert "?c" in kept.verdict.why
+        store.trust(run.id, "revoked", odd, odd)
+        assert store.trust_changes(run.id)[-1].why == near
+        assert store.search(odd) is not None
+
+    def test_a_hundred_megabytes_are_bounded_and_said_to_be(self, store: ReplayStore) -> None:
+        huge = "begin" + "x" * 100_000_000 + "end"
+        step = a_step(observation=huge, text=huge)
+        run = write(store, a_run(steps=[step.model_copy(update={"raw": huge})]))
+        (kept,) = store.get(run.id).steps
+        assert kept.observation is not None
+        assert kept.action is not None
+        for text in (kept.raw, kept.observation.text, kept.action.arguments["text"]):
+            assert len(text) < 2_100_000
+            assert text.startswith("begin")
+            assert text.endswith("end")
+            assert "characters were not kept" in text
+        assert kept.observation.omitted > 98_000_000
 
     # Trust.
 
