@@ -110,10 +110,13 @@ class Database(ABC):
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
         with self.writing() as connection:
-            self.take_turn(connection, "migration")
+            self._make_room(connection)
             if self._revision(connection) != HEAD:  # another process may have been first
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
+
+    def _make_room(self, connection: sa.Connection) -> None:  # noqa: B027  # a file is there, and locked
+        """Let no other process migrate meanwhile, and have a place for the tables."""
 
     def _revision(self, connection: sa.Connection) -> str | None:
         """The migration the store is at; None for a new one."""

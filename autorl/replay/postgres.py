@@ -130,9 +130,12 @@ class Postgres(Database):
     def take_turn(self, connection: sa.Connection, what: str) -> None:
         digest = hashlib.sha256(f"autorl {self.schema} {what}".encode()).digest()
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest[:8], signed=True))))
-        there = sa.text("SELECT to_regnamespace(:schema)")
-        if what == "migration" and connection.scalar(there, {"schema": self.schema}) is None:
-            connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {self.schema}")
+
+    def _make_room(self, connection: sa.Connection) -> None:
+        self.take_turn(connection, "migration")
+        there = connection.scalar(sa.text("SELECT to_regnamespace(:schema)"), {"schema": self.schema})
+        if there is None:  # to ask for one that is there needs the right to make it
+            connection.exec_driver_sql(f"CREATE SCHEMA {self.schema}")
 
     def _columns(self, connection: sa.Connection) -> dict[str, set[str]]:
         rows = connection.execute(sa.text(
