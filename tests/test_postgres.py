@@ -32,7 +32,7 @@ class TestPostgreSQL(StoreSuite, UpkeepSuite):
 
 
 @pytest.fixture
-def fragile() -> Iterator[Server]:
+def fragile(server: Server) -> Iterator[Server]:
     """A server of one's own, to stop and start."""
     started = Server()
     yield started
