@@ -75,7 +75,8 @@ class Rows:
         return text
 
     def clean(self, text: str) -> str:
-        return clean_text(self._redact(text))
+        text = self._redact(text)
+        return text if text.isascii() and "\x00" not in text else clean_text(text)
 
     def injections(self, trajectory: Trajectory) -> list[dict[str, Any]]:
         return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score}
