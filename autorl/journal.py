@@ -1,5 +1,7 @@
 """What a run writes down while it goes on. The replay store is one; `Journal` itself keeps nothing."""
 
+from pathlib import Path
+
 from autorl.types import Observation, Step, Trajectory, Verdict
 
 
@@ -17,6 +19,9 @@ class Journal:
 
     def ended(self, trajectory: Trajectory) -> None:
         """The run is over: its status, reason, answer and artifacts stand."""
+
+    def keep_files(self, trajectory: Trajectory, workspace: Path) -> None:
+        """What the run made lies in this folder, and may be changed there later."""
 
     def judged(self, run: str, verdict: Verdict) -> None:
         """Somebody said whether the run did what was asked."""

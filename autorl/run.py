@@ -62,6 +62,7 @@ class Run:
         )
         for journal in self.journals:
             journal.ended(run.trajectory)
+            journal.keep_files(run.trajectory, workspace.root)
         return run.trajectory
 
     def end(self, limits: Limits) -> tuple[Status, str] | None:

@@ -33,7 +33,7 @@ class Settings(Value):
     max_steps: int = Field(20, ge=1, description="completions of a run")
     max_seconds: float = Field(600, gt=0, description="wall clock of a run")
     readable: tuple[Path, ...] = Field((), description="folders that tools may read, and never write to")
-    store: str | None = Field(None, description="replay store: a file or a database URL")
+    store: str | None = Field(None, description="replay store: a file, or a URL postgresql+psycopg://USER@HOST/DATABASE")
     unsandboxed: bool = Field(False, description="run model-written code even where it cannot be confined "
                                                  "(no option of the command line)")
 

@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 
 from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay import database, schema
+from autorl.replay import database, sqlite
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory
 from tests import children
 from tests.conformance.stores import StoreSuite, write
+from tests.conformance.upkeep import UpkeepSuite
 from tests.worlds import PASSED, a_run, a_step
 
 
-class TestSQLite(StoreSuite):
+class TestSQLite(StoreSuite, UpkeepSuite):
     """`open_store` and `store` are those of conftest.py."""
 
 
@@ -77,16 +78,6 @@ def test_a_closed_store_says_so(store: ReplayStore) -> None:
 # What else may lie there.
 
 
-def test_a_store_of_a_newer_version_is_left_alone(store: ReplayStore) -> None:
-    store.close()
-    with sqlite3.connect(store.where) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-    before = store.where.read_bytes()
-    with pytest.raises(StoreUnavailable, match=r"made by a newer autorl.*'9999'.*pip install -U"):
-        ReplayStore(store.where)
-    assert store.where.read_bytes() == before
-
-
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with sqlite3.connect(path) as connection:
@@ -103,7 +94,7 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 def test_a_file_that_is_no_database_is_left_alone(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "file.db"
     path.write_bytes(content)
-    with pytest.raises(StoreUnavailable, match=r"file\.db failed: .*The file is damaged. Move .* away"):
+    with pytest.raises(StoreUnavailable, match=r"file\.db failed: .*damaged. .*replay salvage .* NEW. Or move .* away"):
         ReplayStore(path)
     assert path.read_bytes() == content
 
@@ -137,15 +128,21 @@ def test_damage_is_told_and_never_taken_for_data(store: ReplayStore, tmp_path: P
     assert noticed == 12
 
 
-def test_a_row_that_does_not_fit_its_type_is_told(store: ReplayStore) -> None:
-    run = write(store, a_run(verdict=PASSED))
-    for change in ("UPDATE steps SET body = '{\"surprise\": 1}'", "UPDATE runs SET provenance = 'no json'"):
-        with sqlite3.connect(store.where) as connection:
-            connection.execute(change)
-        with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
-            store.get(run.id)
+@pytest.mark.parametrize("change", [
+    "UPDATE steps SET body = '{\"surprise\": 1}'", "UPDATE steps SET body = substr(body, 1, 40)",
+    "UPDATE steps SET body = '{}' || substr(body, 3)", "UPDATE observations SET body = body || ' {}'",
+    f"UPDATE observations SET body = '{'[' * 100_000}'", "UPDATE runs SET seconds = 'long'",
+    "UPDATE artifacts SET bytes = 1e400", "UPDATE runs SET started = 'yesterday'",
+    "UPDATE runs SET provenance = 'no json'", "UPDATE steps SET body = x'ff00'",
+], ids=lambda change: change[7:50])
+def test_a_row_that_does_not_fit_its_type_is_told(change: str, store: ReplayStore) -> None:
+    run, other = (write(store, a_run(name, verdict=PASSED, id=name)) for name in ("one", "two"))
+    with sqlite3.connect(store.where) as connection:
+        table = change.split()[1]
+        connection.execute(f"{change} WHERE {'id' if table == 'runs' else 'run'} = 'one'")
     with pytest.raises(StoreUnavailable, match="holds a row that cannot be read"):
-        store.newest()
+        store.get(run.id)
+    assert store.get(other.id) == other
 
 
 def test_a_store_from_half_a_copy_is_told(store: ReplayStore, tmp_path: Path) -> None:
@@ -218,6 +215,28 @@ def test_a_full_disk_keeps_what_was_acknowledged(tmp_path: Path) -> None:
             subprocess.run(["umount", "-l", str(folder)], check=False)
 
 
+# A place that is no good place.
+
+
+def test_a_file_that_may_only_be_read_is_told_with_the_remedy(store: ReplayStore) -> None:
+    run = write(store, a_run())
+    with store._database.writing() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = ON")  # what SQLite then says is what a read-only file gives
+    with pytest.raises(StoreUnavailable, match=r"readonly database.*Let yourself write to .*AUTORL_STORE=FILE"):
+        store.began(a_run())
+    assert store.get(run.id) == run
+
+
+def test_a_network_folder_is_told(store: ReplayStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert store.notes() == []
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"/dev/x / ext4 rw 0 0\nserver:/x {tmp_path} nfs4 rw 0 0\nserver:/y {tmp_path}/ho nfs rw 0 0\n")
+    monkeypatch.setattr(sqlite, "MOUNTS", mounts)
+    ((told, remedy),) = store.notes()
+    assert "network folder (nfs4)" in told
+    assert "PostgreSQL" in remedy
+
+
 # Other processes.
 
 
@@ -252,15 +271,15 @@ def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_processes_and_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_four_processes_of_sixty_four_threads_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     path, said = tmp_path / "replay.db", tmp_path / "said"
-    writers = [children.started(children.write_runs, path, name, 16, 4, said) for name in ("one", "two")]
+    writers = [children.started(children.write_runs, path, f"p{n}", 64, 2, said) for n in range(4)]
     for writer in writers:
-        writer.join(90)
-    assert sorted(said.read_text().splitlines()) == ["one done", "two done"]
+        writer.join(120)
+    assert sorted(said.read_text().splitlines()) == [f"p{n} done" for n in range(4)]
     store = ReplayStore(path)
-    assert store.counts() == {"finished": 128, "passed": 0}
-    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=200))
+    assert store.counts() == {"finished": 512, "passed": 0}
+    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=600))
     assert store.check() == []
 
 
@@ -305,34 +324,6 @@ def test_two_processes_that_make_the_store_at_once_make_it_once(tmp_path: Path) 
         writer.join(60)
     assert Counter(line.split()[1] for line in said.read_text().splitlines()) == {"done": 4}
     assert ReplayStore(path).counts()["finished"] == 4
-
-
-# Migrations.
-
-
-def test_the_newest_migration_is_the_one_the_code_expects() -> None:
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(database.__file__).parent / "migrations"))
-    config.set_main_option("path_separator", "os")
-    scripts = ScriptDirectory.from_config(config)
-    assert scripts.get_heads() == [schema.HEAD]
-    assert tuple(script.revision for script in scripts.walk_revisions())[::-1] == database.KNOWN
-
-
-def test_a_migrated_store_has_the_tables_that_the_code_expects(store: ReplayStore) -> None:
-    from alembic.autogenerate import compare_metadata
-    from alembic.migration import MigrationContext
-
-    def ours(name: str | None, kind: str, _: object) -> bool:
-        return not (kind == "table" and (name or "").startswith("task_words"))  # FTS5 keeps tables of its own
-
-    with store._database.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
-        assert compare_metadata(context, schema.metadata) == []
-        assert context.get_current_revision() == schema.HEAD
 
 
 def test_a_run_that_is_going_on_cannot_be_taken_up_a_second_time(store: ReplayStore) -> None:

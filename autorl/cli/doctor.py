@@ -2,13 +2,17 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import typer
 
 from autorl.cli.output import Json, give, say
 
-EXTRAS = {"huggingface_hub": ("hub", "models from the Hugging Face hub: local:hf:REPO/FILE.gguf")}
+EXTRAS = {
+    "huggingface_hub": ("hub", "models from the Hugging Face hub: local:hf:REPO/FILE.gguf"),
+    "psycopg": ("postgres", "a replay store in PostgreSQL: AUTORL_STORE=postgresql+psycopg://..."),
+}
 SOUND_SQLITE = (3, 51, 3)
 
 
@@ -81,7 +85,15 @@ def _store(_: dict[str, Any]) -> list[Finding]:
     kept = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in counts.items()) or "no runs yet"
     findings = [Finding("store", "bad" if problems else "ok", f"{store.where}: {kept}" if not problems else
                         f"{store.where} is damaged: {'; '.join(problems)}",
-                        f"Copy {store.where} away, then: sqlite3 COPY .recover" if problems else "")]
+                        f"Rescue what can be read: autorl replay salvage {store.where} NEW" if problems else "")]
+    missing = store.check_files()
+    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+    findings.append(Finding("files", "note" if missing else "ok", "; ".join(missing[:5]) + more or "what runs made is "
+                            "there as they made it", "Put them back from a backup, or solve the tasks again"
+                            if missing else ""))
+    findings += [Finding("store", "note", *told) for told in store.notes()]
+    if not isinstance(store.where, Path):
+        return findings
     number = tuple(int(part) for part in sqlite3.sqlite_version.split("."))
     old = number < SOUND_SQLITE
     findings.append(Finding(

@@ -1,16 +1,22 @@
-"""`autorl replay list | show | search`."""
+"""`autorl replay`: list, show and search here; trust and upkeep in files of their own."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from autorl.cli import replay_trust, replay_upkeep
 from autorl.cli.output import Json, Store, give, open_store, say, say_checks
 
 if TYPE_CHECKING:
     from autorl.replay.store import Summary
 
 app = typer.Typer(no_args_is_help=True, help="Look into the store of past runs. For example: autorl replay list")
+
+for command in (replay_trust.trust, replay_trust.revoke, replay_trust.quarantine, replay_trust.cap,
+                replay_upkeep.stats, replay_upkeep.verify, replay_upkeep.prune, replay_upkeep.compact,
+                replay_upkeep.salvage):
+    app.command()(command)
 
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]
 
@@ -46,8 +52,11 @@ def show(
     kept = open_store(store)
     trajectory = kept.get(run)
     summary = kept.summary(run)
+    wins, shown = kept.record(summary.id)
+    changes, policies = kept.trust_changes(summary.id), kept.policies_of(summary.id)
     if as_json:
-        give({**trajectory.model_dump(mode="json"), "trust": summary.trust})
+        give({**trajectory.model_dump(mode="json"), "trust": summary.trust, "policies": policies,
+              "trust_changes": [asdict(change) for change in changes], "record": {"wins": wins, "shown": shown}})
         return
     say(f"Task: {trajectory.task.text}", style="bold")
     say(f"Run {trajectory.id}: {trajectory.status}{f' ({trajectory.reason})' if trajectory.reason else ''}, "
@@ -55,6 +64,14 @@ def show(
         f"{trajectory.usage.completion_tokens} tokens, {trajectory.provenance.model}", style="dim")
     for recalled in trajectory.recalled:
         say(f"Was shown {recalled.run} ({recalled.origin}, likeness {recalled.score:.2f})", style="cyan")
+    for change in changes:
+        say(f"{change.trust.capitalize()} by {change.who} on {change.created:%Y-%m-%d}: {change.why}", style="yellow")
+    if policies:
+        say(f"Policies trained on it: {', '.join(policies)}", style="yellow")
+    if shown:
+        say(f"Was shown to {shown} runs that were judged, of which {wins} passed", style="cyan")
+    if pruned := kept.pruned(summary.id):
+        say(f"Its steps were deleted by `replay prune` on {pruned:%Y-%m-%d}", style="yellow")
     for step in trajectory.steps:
         say(f"\n{step.raw.strip()}")
         if step.observation:

@@ -1,108 +1,106 @@
-"""The SQLite file behind the store: one writer at a time, readers beside it, migrations that run by themselves."""
+"""The database behind the store: what SQLite and PostgreSQL have in common, and migrations that run by themselves."""
 
 import re
-import sqlite3
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from autorl import settings
-from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay.schema import HEAD
+from autorl.errors import StoreUnavailable
+from autorl.replay.schema import HEAD, embeddings, metadata
 
 PATIENCE = 30.0
-"""Seconds to wait for another process's write."""
+"""Seconds to wait for another's write, and for a server that went away."""
 COMMON = frozenset([
     "a", "an", "and", "are", "as", "at", "be", "by", "for", "from", "how", "in", "is", "it", "its", "of", "on", "or",
     "s", "t", "that", "the", "this", "to", "was", "with",
 ])
 """Words that a search leaves out unless there are no others."""
-KNOWN = ("0001",)
+KNOWN = ("0001", "0002")
 """Every migration there has been, oldest first."""
+INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+T = TypeVar("T")
 
 
-class Database:
-    """Connections to one SQLite file in WAL mode.
+class Database(ABC):
+    """Connections to one database, and the few things that each kind of database does in its own way.
 
-    SQLite before 3.51.3 can lose a write that races a checkpoint of another connection. So there is one
-    writing connection a process, a lock file lets one process write (and checkpoint) at a time, and
-    the readers never checkpoint.
+    where: the file, or the URL without its password
+    artifacts: the folder of the files that runs made
     """
 
-    def __init__(self, where: str | Path | None) -> None:
-        self.path = _file(where)
-        self._turn = threading.Lock()
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock_file = open(f"{self.path}.lock", "ab")  # noqa: SIM115  # closed by close()
-        except OSError as error:
-            raise StoreUnavailable(f"the replay store {self.path} cannot be opened: {error.strerror}",
-                                   "Name another place: AUTORL_STORE=FILE or AUTORL_HOME=FOLDER") from error
-        self._readers = self._engine("BEGIN", checkpoint=False)
-        self._writers = self._engine("BEGIN IMMEDIATE", checkpoint=True)
-        self._migrate()
+    where: Path | str
+    artifacts: Path
 
-    def close(self) -> None:
-        with self._turn:
-            self._readers.dispose()
-            self._writers.dispose()
-            self._lock_file.close()
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
+    @abstractmethod
+    def reading(self) -> AbstractContextManager[sa.Connection]:
         """A consistent view of the store. Raises StoreUnavailable."""
-        try:
-            with self._errors(), self._readers.connect() as connection:
-                yield connection
-        except ValueError as error:  # from the types that every row must fit
-            raise StoreUnavailable(f"the replay store {self.path} holds a row that cannot be read: {error}",
-                                   "Did another program change it? autorl doctor checks the whole file") from error
 
-    @contextmanager
-    def writing(self) -> Iterator[sa.Connection]:
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is kept when the block ends and undone when it raises. Raises StoreUnavailable."""
-        with self._errors(), self._turn, self._locked(), self._writers.begin() as connection:
-            yield connection
 
+    def read(self, question: Callable[[sa.Connection], T]) -> T:
+        """The answer to `question`, which may be asked again when the connection breaks."""
+        with self._sound_rows(), self.reading() as connection:
+            return question(connection)
+
+    def write(self, work: Callable[[sa.Connection], T]) -> T:
+        """Do `work` in a transaction. It may be done again, so what it did before must do no harm then."""
+        with self.writing() as connection:
+            return work(connection)
+
+    @abstractmethod
+    def by_words(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        """Ids of tasks that hold any of `words`, best first, with a score (higher is better)."""
+
+    def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
+        """Add rows of `embeddings`; what is there already stays."""
+        connection.execute(insert(connection, embeddings).on_conflict_do_nothing(), rows)
+
+    @abstractmethod
+    def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
+        """That `column` begins with `text`, as an index can answer it."""
+
+    @abstractmethod
     def check(self) -> list[str]:
-        """What SQLite's integrity check finds; empty when the file is sound."""
-        with self.reading() as connection:
-            found = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(10)")]
-        return [] if found == ["ok"] else found
+        """What is wrong with what lies on the disk; empty when it is sound."""
 
-    def _engine(self, begin: str, *, checkpoint: bool) -> sa.Engine:
-        engine = sa.create_engine(
-            f"sqlite:///{self.path}", connect_args={"timeout": PATIENCE, "check_same_thread": False},
-            pool_size=1 if checkpoint else 8, max_overflow=0 if checkpoint else -1,
-        )
+    @abstractmethod
+    def notes(self) -> list[tuple[str, str]]:
+        """What is worth knowing of the place, each with what to do."""
 
-        @sa.event.listens_for(engine, "connect")
-        def connected(connection: sqlite3.Connection, _: Any) -> None:
-            connection.isolation_level = None  # transactions are begun below, and not by the driver
-            connection.execute("PRAGMA journal_mode=WAL")
-            connection.execute("PRAGMA synchronous=NORMAL")
-            connection.execute("PRAGMA foreign_keys=ON")
-            if not checkpoint:
-                connection.execute("PRAGMA wal_autocheckpoint=0")
+    @abstractmethod
+    def compact(self) -> None:
+        """Give back the room of what was deleted, and bring indexes and statistics up to date."""
 
-        @sa.event.listens_for(engine, "begin")
-        def began(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
+    @abstractmethod
+    def size(self) -> int:
+        """Bytes on the disk."""
 
-        return engine
+    @abstractmethod
+    def close(self) -> None: ...
+
+    def take_turn(self, connection: sa.Connection, what: str) -> None:  # noqa: B027  # one writer has it already
+        """Wait until no other transaction has the turn named `what`; held to the end of this one."""
+
+    # Migrations.
+
+    @abstractmethod
+    def _columns(self, connection: sa.Connection) -> dict[str, set[str]]:
+        """The columns of each table."""
 
     def _migrate(self) -> None:
         with self.reading() as connection:
-            revision = _revision(connection, self.path)
+            revision = self._revision(connection)
         if revision == HEAD:
             return
         if revision is not None and revision not in KNOWN:
-            raise StoreUnavailable(f"the replay store {self.path} was made by a newer autorl (its version is "
+            raise StoreUnavailable(f"the replay store {self.where} was made by a newer autorl (its version is "
                                    f"'{revision}', this autorl knows up to '{HEAD}')", "Upgrade: pip install -U "
                                    "autorl-agent, or name another store: AUTORL_STORE=FILE")
         from alembic import command
@@ -112,91 +110,54 @@ class Database:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
         with self.writing() as connection:
-            if _revision(connection, self.path) != HEAD:  # another process may have been first
+            self._make_room(connection)
+            if self._revision(connection) != HEAD:  # another process may have been first
                 config.attributes["connection"] = connection
                 command.upgrade(config, "head")
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Hold the lock file, so that no other process writes or checkpoints meanwhile."""
-        if self._lock_file.closed:
-            raise StoreUnavailable(f"the replay store {self.path} was closed")
-        _acquire(self._lock_file, self.path)
-        try:
-            yield
-        finally:
-            _release(self._lock_file)
+    def _make_room(self, connection: sa.Connection) -> None:  # noqa: B027  # a file is there, and locked
+        """Let no other process migrate meanwhile, and have a place for the tables."""
+
+    def _revision(self, connection: sa.Connection) -> str | None:
+        """The migration the store is at; None for a new one."""
+        found = self._columns(connection)
+        if not found:
+            return None
+        if "alembic_version" not in found:
+            raise StoreUnavailable(f"{self.where} is a database of another program (it holds '{min(found)}')",
+                                   "Name another store: AUTORL_STORE=FILE")
+        versions = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalars().all()
+        if len(versions) == 1 and versions[0] != HEAD:
+            return str(versions[0])
+        expected = {table.name: set(table.columns.keys()) for table in metadata.tables.values()}
+        lacking = [f"{table}.{column}" if table in found else table for table, columns in expected.items()
+                   for column in sorted(columns - found.get(table, set()))]
+        if lacking or len(versions) != 1:
+            says = f"it says version {' and '.join(map(str, versions)) or 'nothing'}"
+            raise StoreUnavailable(
+                f"the replay store {self.where} is half migrated: {says}"
+                + (f" and lacks {', '.join(dict.fromkeys(lacking))}" if lacking else ""),
+                "Put its last backup back, or rescue what can be read: autorl replay salvage FILE NEW")
+        return HEAD
 
     @contextmanager
-    def _errors(self) -> Iterator[None]:
+    def _sound_rows(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            what = str(error.orig)
-            remedy = "Name another store: AUTORL_STORE=FILE"
-            if "not a database" in what or "malformed" in what or "no such table" in what:
-                remedy = f"The file is damaged. Move {self.path} away (with its -wal and -shm) to start a new store"
-            elif "full" in what or "disk I/O" in what:
-                remedy = f"Make room on the disk of {self.path}. What was acknowledged is kept; the run can be resumed"
-            elif "locked" in what:
-                remedy = f"Another program has held {self.path} for {PATIENCE:g} s: end it, and try again"
-            raise StoreUnavailable(f"the replay store {self.path} failed: {what}", remedy) from error
+        except ValueError as error:  # from the types that every row must fit
+            raise StoreUnavailable(f"the replay store {self.where} holds a row that cannot be read: {error}",
+                                   "Did another program change it? autorl doctor checks the whole store") from error
 
 
-def words_query(text: str) -> str:
-    """Full-text query for any of the words in `text`; empty if it holds none.
+def insert(connection: sa.Connection, table: sa.Table) -> Any:
+    """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
+    return INSERTS[connection.dialect.name](table)
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of `text` to search for, at most 64.
 
     Words that stand in every text say nothing of what it is about, and cost the most to look up.
     """
     words = dict.fromkeys(re.findall(r"\w+", text.lower()[:2000]))
-    telling = [word for word in words if word not in COMMON] or list(words)
-    return " OR ".join(f'"{word}"' for word in telling[:64])
-
-
-def _revision(connection: sa.Connection, path: Path) -> str | None:
-    """The migration the store is at; None for a new file."""
-    tables = {row[0] for row in connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "alembic_version" in tables:
-        return connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    if tables:
-        raise StoreUnavailable(f"{path} is a database of another program (it holds '{min(tables)}')",
-                               "Name another store: AUTORL_STORE=FILE")
-    return None
-
-
-def _file(where: str | Path | None) -> Path:
-    if where is None:
-        return settings.home() / "replay.db"
-    text = str(where)
-    if "://" in text:
-        if not text.startswith("sqlite:///"):
-            raise UsageError(f"the store '{text.partition('://')[0]}://...' is of a kind that is not supported",
-                             "Use a file, or sqlite:///FILE")
-        text = text.removeprefix("sqlite:///")
-    path = Path(text).expanduser().resolve()
-    if path.is_dir():
-        raise UsageError(f"the store '{path}' is a folder", f"Name a file: {path / 'replay.db'}")
-    return path
-
-
-def _acquire(file: IO[bytes], path: Path) -> None:
-    import fcntl
-
-    deadline = time.monotonic() + PATIENCE
-    wait = 0.0002
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError:
-            if time.monotonic() > deadline:
-                raise StoreUnavailable(f"the replay store {path} has been locked by another process for "
-                                       f"{PATIENCE:g} s", "End that process, and try again") from None
-            time.sleep(wait)
-            wait = min(wait * 2, 0.02)
-
-
-def _release(file: IO[bytes]) -> None:
-    import fcntl
-
-    fcntl.flock(file, fcntl.LOCK_UN)
+    return ([word for word in words if word not in COMMON] or list(words))[:64]

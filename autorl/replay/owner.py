@@ -8,7 +8,12 @@ from pathlib import Path
 
 def this() -> str:
     """This process, as `host:pid:start`, told apart from a later one with the same number."""
-    return _of(os.getpid())
+    return _this(os.getpid())
+
+
+@cache
+def _this(pid: int) -> str:
+    return _of(pid)
 
 
 def alive(owner: str) -> bool:

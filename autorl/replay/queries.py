@@ -2,41 +2,48 @@
 
 import sqlalchemy as sa
 
-from autorl.replay.schema import artifacts, injections, observations, runs, steps, tasks, verdicts
-from autorl.types import Status
+from autorl.replay.schema import (
+    artifacts,
+    injections,
+    observations,
+    recallable,
+    records,
+    runs,
+    steps,
+    tasks,
+    toolsets,
+    verdicts,
+)
 
 _run: sa.BindParameter[str] = sa.bindparam("run")
 _length = sa.select(sa.func.count()).where(steps.c.run == runs.c.id).scalar_subquery()
 
-
-def _newest_verdicts() -> sa.Subquery:
-    newest = sa.select(sa.func.max(verdicts.c.id)).group_by(verdicts.c.run)
-    return sa.select(verdicts).where(verdicts.c.id.in_(newest)).subquery()
-
-
-NEWEST = _newest_verdicts()
-"""The newest verdict of each run."""
-
-_outcome = _newest_verdicts()
-_record = (
-    sa.select(injections.c.exemplar, sa.func.count().label("shown"),
-              sa.func.sum(sa.cast(_outcome.c.passed, sa.Integer)).label("wins"))
-    .join(_outcome, _outcome.c.run == injections.c.run).group_by(injections.c.exemplar).subquery()
+_columns = (
+    sa.select(recallable.c.run, recallable.c.task, tasks.c.text, toolsets.c.names, recallable.c.score,
+              recallable.c.steps, sa.func.coalesce(records.c.wins, 0), sa.func.coalesce(records.c.shown, 0),
+              recallable.c.source)
+    .join(tasks, tasks.c.id == recallable.c.task).join(toolsets, toolsets.c.number == recallable.c.toolset)
+    .outerjoin(records, records.c.exemplar == recallable.c.run)
 )
+_better = (recallable.c.score.desc(), recallable.c.steps, recallable.c.run.desc())
 
-CANDIDATES = (
-    sa.select(runs.c.id, runs.c.task, tasks.c.text, runs.c.tools, NEWEST.c.score, _length,
-              sa.func.coalesce(_record.c.wins, 0), sa.func.coalesce(_record.c.shown, 0))
-    .join(tasks, tasks.c.id == runs.c.task).join(NEWEST, NEWEST.c.run == runs.c.id)
-    .outerjoin(_record, _record.c.exemplar == runs.c.id)
-    .where(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", NEWEST.c.passed.is_(True))
+CANDIDATES = _columns.order_by(recallable.c.task, *_better)
+"""Every run that may be recalled, the best of each task first, with how often it was shown and to what effect."""
+
+_wanted = sa.alias(recallable)
+_best = (
+    sa.select(_wanted.c.run).where(_wanted.c.task == tasks.c.id, _wanted.c.toolset.in_(sa.bindparam("toolsets",
+                                                                                                   expanding=True)))
+    .order_by(_wanted.c.score.desc(), _wanted.c.steps, _wanted.c.run.desc()).limit(1)
+    .correlate(tasks).scalar_subquery()
 )
-"""Every run that finished, passed and is trusted, with how often it was shown and to what effect."""
+BEST = _columns.where(tasks.c.id.in_(sa.bindparam("tasks", expanding=True)), recallable.c.run == _best)
+"""The same, of some tasks and some toolsets: one run a task, found by index."""
 
 SUMMARIES = (
-    sa.select(runs.c.id, tasks.c.text, runs.c.status, runs.c.trust, NEWEST.c.passed, NEWEST.c.score, _length,
-              runs.c.provenance, runs.c.started)
-    .join(tasks, tasks.c.id == runs.c.task).outerjoin(NEWEST, NEWEST.c.run == runs.c.id)
+    sa.select(runs.c.id, tasks.c.text, runs.c.status, runs.c.trust, runs.c.passed, runs.c.score, _length,
+              runs.c.source, runs.c.started)
+    .join(tasks, tasks.c.id == runs.c.task)
     .order_by(runs.c.started.desc(), runs.c.id.desc())
 )
 
@@ -50,5 +57,3 @@ STEPS = (
 INJECTIONS = sa.select(injections).where(injections.c.run == _run).order_by(injections.c.rank)
 ARTIFACTS = sa.select(artifacts).where(artifacts.c.run == _run).order_by(artifacts.c.path)
 VERDICT = sa.select(verdicts.c.body).where(verdicts.c.run == _run).order_by(verdicts.c.id.desc()).limit(1)
-ADD_STEP = steps.insert()
-ADD_OBSERVATION = observations.insert()

@@ -48,7 +48,10 @@ def redactor() -> Callable[[str], str]:
             if secret in text:
                 text = text.replace(secret, REDACTED)
         # Plain search is many times faster than the pattern, and nearly all text holds no mark.
-        return _SHAPES.sub(REDACTED, text) if any(mark in text for mark in _MARKS) else text
+        for mark in _MARKS:
+            if mark in text:
+                return _SHAPES.sub(REDACTED, text)
+        return text
 
     return redact
 
@@ -60,11 +63,12 @@ def redacted_json(value: BaseModel, redact: Callable[[str], str]) -> str:
 
 
 def within(value: Any, redact: Callable[[str], str]) -> Any:
-    """A copy of `value` with `redact` applied to every text in it."""
+    """`value` with `redact` applied to every text in it; itself if that changes nothing."""
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, BaseModel):
-        return value.model_copy(update={name: within(old, redact) for name, old in value})
+        changed = {name: new for name, old in value if (new := within(old, redact)) is not old and new != old}
+        return value.model_copy(update=changed) if changed else value
     if isinstance(value, dict):
         return {redact(key): within(old, redact) for key, old in value.items()}
     return type(value)(within(old, redact) for old in value) if isinstance(value, (list, tuple)) else value

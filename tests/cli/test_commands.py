@@ -14,6 +14,8 @@ from tests.cli.conftest import DECK, TASK
 
 COMMANDS = [
     ("solve",), ("feedback",), ("doctor",), ("init",), ("replay", "list"), ("replay", "search"), ("replay", "show"),
+    *(("replay", name) for name in ("trust", "revoke", "quarantine", "cap", "stats", "verify", "prune", "compact",
+                                   "salvage")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),
 ]
 

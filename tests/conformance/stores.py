@@ -1,5 +1,6 @@
 """What every replay store must do. A test module gives `open_store`, which opens the same store each time anew."""
 
+import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -64,10 +65,16 @@ class StoreSuite:
 
     def test_steps_are_only_ever_added(self, store: ReplayStore) -> None:
         run = write(store, a_run(status=Status.RUNNING))
-        with pytest.raises(StoreUnavailable):
-            store.decided(run.id, a_step(observation="another"))
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(StoreUnavailable, match=r"step 0 of the run .* says something else"):
+            store.decided(run.id, a_step(name="another"))
+        with pytest.raises(StoreUnavailable, match=r"step 0 of the run .* says something else"):
             store.observed(run.id, 0, Observation(text="another"))
+        assert store.get(run.id).steps == run.steps
+
+    def test_what_is_written_twice_is_kept_once(self, store: ReplayStore) -> None:
+        run = write(store, a_run(status=Status.RUNNING))
+        store.decided(run.id, run.steps[0])
+        store.observed(run.id, 0, run.steps[0].observation or Observation(text=""))
         assert store.get(run.id).steps == run.steps
 
     @ONE_STORE
@@ -223,9 +230,10 @@ class StoreSuite:
 
     def test_vectors_are_kept_and_given_by_their_model(self, store: ReplayStore) -> None:
         tasks = [write(store, a_run(f"Task {n}")).task.id for n in range(3)]
-        store.keep_vectors([(task, bytes([n])) for n, task in enumerate(tasks[:2])], "one")
-        store.keep_vectors([(tasks[0], b"other")], "one")
-        assert store.vectors(tasks, "one") == {tasks[0]: b"\x00", tasks[1]: b"\x01"}
+        vectors = {task: struct.pack("<2f", n, 0.5) for n, task in enumerate(tasks[:2])}
+        store.keep_vectors(vectors.items(), "one")
+        store.keep_vectors([(tasks[0], struct.pack("<2f", 9, 9))], "one")
+        assert store.vectors(tasks, "one") == vectors
         assert store.vectors(tasks, "two") == {}
         assert store.vectors([f"{n}" for n in range(1_200)] + tasks, "one").keys() == set(tasks[:2])
         store.keep_vectors([], "one")
@@ -273,7 +281,7 @@ class StoreSuite:
 
     def test_a_write_that_fails_half_way_leaves_nothing(self, store: ReplayStore) -> None:
         run: Any = a_run("Make tea", recalled=["one"])
-        broken = run.model_copy(update={"recalled": (run.recalled[0].model_copy(update={"run": None}),)})
+        broken = run.model_copy(update={"recalled": (run.recalled[0].model_copy(update={"rank": None}),)})
         with pytest.raises(StoreUnavailable):
             store.began(broken)
         assert store.counts() == {"passed": 0}

@@ -1,0 +1,258 @@
+"""What can be asked of the store."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from autorl.errors import UnknownName, UsageError
+from autorl.replay import files, owner, queries
+from autorl.replay.database import Database, telling_words
+from autorl.replay.schema import embeddings, policy_runs, records, runs, toolsets, trust_changes
+from autorl.types import (
+    TRANSITIONS,
+    Artifact,
+    Observation,
+    Provenance,
+    Recalled,
+    Status,
+    Step,
+    Task,
+    Trajectory,
+    Trust,
+    Verdict,
+    clean_text,
+)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A run on one line."""
+
+    id: str
+    task: str
+    status: Status
+    trust: Trust
+    passed: bool | None
+    score: float | None
+    steps: int
+    source: str
+    started: datetime
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A run that may be recalled: `wins` of the `shown` runs that were shown it passed."""
+
+    run: str
+    task: str
+    text: str
+    tools: frozenset[str]
+    score: float
+    steps: int
+    wins: int
+    shown: int
+    source: str
+
+
+@dataclass(frozen=True)
+class TrustChange:
+    """That `who` set a run's trust, when and why."""
+
+    trust: Trust
+    why: str
+    who: str
+    created: datetime
+
+
+class Reader:
+    """The questions; a store is one that also writes."""
+
+    _database: Database
+
+    def get(self, run: str) -> Trajectory:
+        """The whole trajectory of `run` (an id, or its beginning). Raises UnknownName."""
+        return self._database.read(lambda connection: _trajectory(connection, run)) or self._get_by_beginning(run)
+
+    def summary(self, run: str) -> Summary:
+        """One run on one line, by its id or an unambiguous beginning of it. Raises UnknownName, UsageError."""
+        run = clean_text(run)
+        exact = self._summaries(runs.c.id == run, limit=1)
+        if exact:
+            return exact[0]
+        found = self._summaries(self._database.begins(runs.c.id, run) if run else sa.false(), limit=2)
+        if len(found) > 1:
+            raise UsageError(f"'{run}' begins several runs: {found[0].id}, {found[1].id}", "Write more of it")
+        if not found:
+            raise UnknownName("run", run, [summary.id for summary in self.newest(limit=100)])
+        return found[0]
+
+    def newest(self, *, limit: int = 20, passed: bool | None = None) -> list[Summary]:
+        """The newest runs first; those that passed (or did not), by their newest verdict, when asked."""
+        return self._summaries(sa.true() if passed is None else runs.c.passed.is_(passed), limit=limit)
+
+    def search(self, words: str, *, limit: int = 20) -> list[Summary]:
+        """Runs of the tasks that share words with `words`, best match first."""
+        order = {task: rank for rank, (task, _) in enumerate(self.by_words(words, limit=200))}
+        query = sa.select(runs.c.id, runs.c.task).where(runs.c.task.in_(list(order))).limit(1000)
+        of_task = dict(self._database.read(lambda connection: connection.execute(query).all()))
+        found = self._summaries(runs.c.id.in_(list(of_task)), limit=1000)
+        return sorted(found, key=lambda summary: order[of_task[summary.id]])[:limit]
+
+    def by_words(self, text: str, *, limit: int) -> list[tuple[str, float]]:
+        """Ids of tasks that share words with `text`, best first, with a score (higher is better)."""
+        words = telling_words(text)
+        if not words:
+            return []
+        return self._database.read(lambda connection: self._database.by_words(connection, words, limit))
+
+    def candidates(self) -> list[Candidate]:
+        """The best run of each task that finished, passed, is trusted and within the cap of its source."""
+        best: dict[str, Candidate] = {}
+        for row in self._database.read(lambda connection: connection.execute(queries.CANDIDATES).all()):
+            best.setdefault(row[1], _candidate(row))
+        return list(best.values())
+
+    def best(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
+        """For each of these tasks the best run that may be recalled and called no tool but `tools`."""
+        def question(connection: sa.Connection) -> list[Candidate]:
+            known = connection.execute(sa.select(toolsets.c.number, toolsets.c.names))
+            fitting = [number for number, names in known if set(json.loads(names)) <= set(tools)]
+            if not fitting:
+                return []
+            return [
+                _candidate(row) for start in range(0, len(wanted), 500) for row in connection.execute(
+                    queries.BEST, {"tasks": list(wanted[start : start + 500]), "toolsets": fitting})
+            ]
+
+        return self._database.read(question)
+
+    def record(self, exemplar: str) -> tuple[int, int]:
+        """Of the judged runs that were shown `exemplar`: how many passed, and how many there are."""
+        query = sa.select(records.c.wins, records.c.shown).where(records.c.exemplar == exemplar)
+        found = self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return (found.wins, found.shown) if found else (0, 0)
+
+    def trust_changes(self, run: str) -> list[TrustChange]:
+        """How the trust in `run` (its whole id) changed, oldest first."""
+        columns = (trust_changes.c.trust, trust_changes.c.why, trust_changes.c.who, trust_changes.c.created)
+        query = sa.select(*columns).where(trust_changes.c.run == run).order_by(trust_changes.c.id)
+        rows = self._database.read(lambda connection: connection.execute(query).all())
+        return [TrustChange(trust, why, who, datetime.fromisoformat(created)) for trust, why, who, created in rows]
+
+    def pruned(self, run: str) -> datetime | None:
+        """When the steps of `run` (its whole id) were deleted; None if they are there."""
+        query = sa.select(runs.c.pruned).where(runs.c.id == run)
+        found = self._database.read(lambda connection: connection.scalar(query))
+        return datetime.fromisoformat(found) if found else None
+
+    def policies_of(self, run: str) -> list[str]:
+        """The policies that were trained on `run` (its whole id)."""
+        query = sa.select(policy_runs.c.policy).where(policy_runs.c.run == run).order_by(policy_runs.c.policy)
+        return list(self._database.read(lambda connection: connection.execute(query).scalars().all()))
+
+    def vectors(self, wanted: Sequence[str], model: str) -> dict[str, bytes]:
+        """The embeddings by `model` of these tasks, as far as there are any."""
+        def question(connection: sa.Connection) -> dict[str, bytes]:
+            found: dict[str, bytes] = {}
+            for start in range(0, len(wanted), 500):
+                query = sa.select(embeddings.c.task, embeddings.c.vector).where(
+                    embeddings.c.model == model, embeddings.c.task.in_(wanted[start : start + 500]))
+                found.update((task, vector) for task, vector in connection.execute(query))
+            return found
+
+        return self._database.read(question)
+
+    def file(self, run: str, artifact: Artifact) -> Path | None:
+        """Where what `run` (its whole id) made lies, beside the store or still in its workspace; None if it is gone."""
+        return files.find(self._database.artifacts, run, artifact)
+
+    def reopen(self, run: str) -> Trajectory:
+        """A run that may go on, as it was left. Raises UnknownName, or UsageError if it finished or is running."""
+        trajectory = self.get(run)
+        query = sa.select(runs.c.owner, runs.c.pruned).where(runs.c.id == trajectory.id)
+        process, pruned = self._database.read(lambda connection: connection.execute(query).one())
+        if trajectory.status is Status.RUNNING:
+            if owner.alive(process):
+                raise UsageError(f"the run {trajectory.id} is still going on in process {process}")
+        elif Status.RUNNING not in TRANSITIONS[trajectory.status] or pruned:
+            why = "its steps were pruned" if pruned else f"is {trajectory.status} and cannot go on"
+            raise UsageError(f"the run {trajectory.id} {why}", "Start a new one: autorl solve")
+        return trajectory.model_copy(update={"status": Status.RUNNING, "reason": ""})
+
+    def counts(self) -> dict[str, int]:
+        """How many runs there are by status, and how many passed."""
+        query = sa.select(runs.c.status, runs.c.passed, sa.func.count()).group_by(runs.c.status, runs.c.passed)
+        result: dict[str, int] = {}
+        passing = 0
+        for status, passed, count in self._database.read(lambda connection: connection.execute(query).all()):
+            result[str(status)] = result.get(str(status), 0) + count
+            passing += count if passed else 0
+        return {**result, "passed": passing}
+
+    def check(self) -> list[str]:
+        """What is wrong with the store, as its database sees it; empty when it is sound."""
+        return self._database.check()
+
+    def notes(self) -> list[tuple[str, str]]:
+        """What is worth knowing of where the store is, each with what to do."""
+        return self._database.notes()
+
+    def _get_by_beginning(self, run: str) -> Trajectory:
+        found = self.summary(run).id
+        trajectory = self._database.read(lambda connection: _trajectory(connection, found))
+        assert trajectory is not None  # no run is ever deleted
+        return trajectory
+
+    def _summaries(self, where: sa.ColumnElement[bool], *, limit: int) -> list[Summary]:
+        query = queries.SUMMARIES.where(where).limit(limit)
+        return self._database.read(lambda connection: [
+            Summary(run, text, Status(status), trust, passed, score, count, source, datetime.fromisoformat(started))
+            for run, text, status, trust, passed, score, count, source, started in connection.execute(query)
+        ])
+
+
+def _candidate(row: Any) -> Candidate:
+    run, task, text, tools, *rest = row
+    return Candidate(run, task, text, frozenset(json.loads(tools)), *rest)
+
+
+def _trajectory(connection: sa.Connection, run: str) -> Trajectory | None:
+    named = {"run": clean_text(run)}
+    row = connection.execute(queries.RUN, named).mappings().one_or_none()
+    if row is None:
+        return None
+    taken = connection.execute(queries.STEPS, named).all()
+    shown = connection.execute(queries.INJECTIONS, named).mappings().all()
+    made = connection.execute(queries.ARTIFACTS, named).mappings().all()
+    return trajectory_of(row, taken, shown, made, connection.scalar(queries.VERDICT, named))
+
+
+def trajectory_of(row: Any, taken: Sequence[Any], shown: Sequence[Any], made: Sequence[Any],
+                  verdict: str | None) -> Trajectory:
+    """A run from its rows: that of `runs` with the task's body, (step, observation) bodies, injections, artifacts.
+
+    Raises ValueError if one does not fit its type.
+    """
+    return Trajectory(
+        id=row["id"], task=Task.model_validate_json(row["task_body"]), status=Status(row["status"]),
+        reason=row["reason"], answer=row["answer"],
+        steps=tuple(_step(step, observation) for step, observation in taken),
+        recalled=tuple(Recalled(run=r["exemplar"], rank=r["rank"], score=r["score"], origin=r["origin"])
+                       for r in shown),
+        artifacts=tuple(Artifact(path=a["path"], sha256=a["sha256"], bytes=a["bytes"]) for a in made),
+        verdict=Verdict.model_validate_json(verdict) if verdict else None,
+        provenance=Provenance.model_validate_json(row["provenance"]),
+        started=datetime.fromisoformat(row["started"]), seconds=row["seconds"],
+    )
+
+
+def _step(body: str, observation: str | None) -> Step:
+    step = Step.model_validate_json(body)
+    if observation is None:
+        return step
+    return step.model_copy(update={"observation": Observation.model_validate_json(observation)})

@@ -1,0 +1,101 @@
+"""Values as rows: without secrets, in text that every database takes, and of a bounded length."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from json import dumps
+from typing import Any
+
+from pydantic_core import PydanticSerializationError
+
+from autorl.errors import UsageError
+from autorl.replay import owner
+from autorl.replay.redact import redacted_json, within
+from autorl.types import Observation, Provenance, Status, Step, Task, Trajectory, Trust, Verdict, clean_text
+
+LONGEST = 2_000_000
+"""Characters of JSON that a step or an observation may have; what is longer is cut in the middle of its texts."""
+IDS = 64
+"""Characters of the longest id."""
+
+
+class Rows:
+    """Makes rows; `redact` takes secrets out of a text."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        self._redact = redact
+
+    def task(self, task: Task) -> dict[str, Any]:
+        clean: Task = within(task, self.clean)
+        return {"id": clean.id, "body": clean.model_dump_json(), "text": clean.text}
+
+    def run(self, trajectory: Trajectory) -> dict[str, Any]:
+        named = [("run", trajectory.id), ("task", trajectory.task.id), *(("run", r.run) for r in trajectory.recalled)]
+        for kind, name in named:
+            if not 0 < len(name) <= IDS or clean_text(name) != name:
+                raise UsageError(f"the {kind} id {name[:80]!r} cannot be kept",
+                                 f"Use 1 to {IDS} characters of plain text")
+        provenance = within(trajectory.provenance, self.clean)
+        return {
+            "id": trajectory.id, "task": self.clean(trajectory.task.id), "status": Status.RUNNING.value, "reason": "",
+            "answer": "", "trust": "trusted", "tools": "[]", "provenance": self.json(trajectory.provenance),
+            "owner": owner.this(), "started": trajectory.started.isoformat(), "seconds": trajectory.seconds,
+            **{name: getattr(provenance, name) for name in ("source", "format", "model", "adapter", "tools_hash")},
+        }
+
+    def end(self, trajectory: Trajectory) -> dict[str, Any]:
+        called = sorted({action.name for action in trajectory.actions})
+        return {
+            "status": trajectory.status.value, "reason": self.clean(trajectory.reason),
+            "answer": self.clean(trajectory.answer), "tools": self.clean(dumps(called)),
+            "seconds": trajectory.seconds, "length": len(trajectory.steps),
+        }
+
+    def artifacts(self, trajectory: Trajectory) -> list[dict[str, Any]]:
+        return [{"run": trajectory.id, **within(artifact, self.clean).model_dump()}
+                for artifact in trajectory.artifacts]
+
+    def verdict(self, run: str, verdict: Verdict) -> dict[str, Any]:
+        return {"run": run, "verifier": self.clean(verdict.verifier), "passed": verdict.passed,
+                "score": verdict.score, "body": self.json(verdict), "created": now()}
+
+    def trust_change(self, run: str, trust: Trust, why: str, who: str) -> dict[str, Any]:
+        return {"run": run, "trust": trust, "why": self.clean(why), "who": self.clean(who), "created": now()}
+
+    def json(self, value: Step | Observation | Provenance | Verdict) -> str:
+        try:
+            text = redacted_json(value, self._redact)
+        except PydanticSerializationError:  # a lone surrogate, which no file and no database takes
+            value = within(value, clean_text)
+            text = redacted_json(value, self._redact)
+        longest = LONGEST
+        while len(text) > LONGEST and longest > 1000:
+            longest //= 2
+            value = _shortened(value, longest)
+            text = redacted_json(value, self._redact)
+        return text
+
+    def clean(self, text: str) -> str:
+        text = self._redact(text)
+        return text if text.isascii() and "\x00" not in text else clean_text(text)
+
+    def injections(self, trajectory: Trajectory) -> list[dict[str, Any]]:
+        return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score}
+                for r in trajectory.recalled]
+
+
+def _shortened(value: Any, longest: int) -> Any:
+    """`value` with the middle of its longer texts left out, and said so in its place."""
+    def cut(text: str) -> str:
+        if len(text) <= longest:
+            return text
+        return f"{text[: longest // 2]}\n[... {len(text) - longest} characters were not kept ...]\n" \
+               f"{text[-(longest // 2):]}"
+
+    shorter = within(value, cut)
+    if isinstance(value, Observation) and shorter.text != value.text:
+        return shorter.model_copy(update={"omitted": value.omitted + len(value.text) - longest})
+    return shorter
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()

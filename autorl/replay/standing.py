@@ -1,0 +1,166 @@
+"""How runs stand: their verdicts, their trust, and so whether they may be recalled.
+
+Everything here happens inside the caller's transaction, so that `recallable` and `records` are true at every moment.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from autorl.replay.database import Database, insert
+from autorl.replay.schema import (
+    injections,
+    policy_runs,
+    recallable,
+    records,
+    runs,
+    sources,
+    toolsets,
+    trust_changes,
+    verdicts,
+)
+from autorl.types import Status
+
+HERE = "local"
+"""The source of what was run here; it has no cap unless one is set."""
+CAP = 100
+"""How many runs of another source may be recalled, unless its cap is set."""
+ELIGIBLE = sa.and_(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", runs.c.passed.is_(True))
+_SOME = 500
+
+
+def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]) -> None:
+    """Add a verdict (a row of `verdicts`): it becomes the newest of its run. A row that is there already is left."""
+    run = verdict["run"]
+    before = connection.execute(
+        sa.select(runs.c.passed, runs.c.status).where(runs.c.id == run).with_for_update()).one_or_none()
+    if before and before.passed is not None:
+        same = (verdicts.c[name] == verdict[name] for name in ("run", "created", "body"))
+        if connection.scalar(sa.select(verdicts.c.id).where(*same)) is not None:
+            return
+    connection.execute(verdicts.insert(), verdict)
+    passed = verdict["passed"]
+    connection.execute(runs.update().where(runs.c.id == run), {"passed": passed, "score": verdict["score"]})
+    if before is None:
+        return
+    shown = connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars().all()
+    add_records(connection, [(exemplar, int(passed) - int(before.passed or False), int(before.passed is None))
+                             for exemplar in set(shown)])
+    if before.passed or (passed and before.status == Status.FINISHED):
+        settle(database, connection, [run])
+
+
+def add_records(connection: sa.Connection, changes: Iterable[tuple[str, int, int]]) -> None:
+    """Add (exemplar, wins, shown) to what is known of each."""
+    wins: Counter[str] = Counter()
+    shown: Counter[str] = Counter()
+    for exemplar, more_wins, more_shown in changes:
+        wins[exemplar] += more_wins
+        shown[exemplar] += more_shown
+    # In one order everywhere, so that two transactions cannot wait for each other.
+    rows = [{"exemplar": name, "wins": wins[name], "shown": shown[name]} for name in sorted(shown)
+            if wins[name] or shown[name]]
+    if rows:
+        new = insert(connection, records)
+        connection.execute(new.on_conflict_do_update(index_elements=["exemplar"], set_={
+            "wins": records.c.wins + new.excluded.wins, "shown": records.c.shown + new.excluded.shown}), rows)
+
+
+def change_trust(database: Database, connection: sa.Connection, change: dict[str, Any]) -> list[str]:
+    """Set a run's trust and keep by whom, when and why (a row of `trust_changes`).
+
+    Returns the policies that were trained on the run.
+    """
+    run = change["run"]
+    connection.execute(sa.select(runs.c.id).where(runs.c.id == run).with_for_update())
+    same = (trust_changes.c[name] == change[name] for name in ("run", "created", "trust"))
+    if connection.scalar(sa.select(trust_changes.c.id).where(*same)) is None:
+        connection.execute(runs.update().where(runs.c.id == run), {"trust": change["trust"]})
+        connection.execute(trust_changes.insert(), change)
+        settle(database, connection, [run])
+    trained = sa.select(policy_runs.c.policy).where(policy_runs.c.run == run).order_by(policy_runs.c.policy)
+    return list(connection.execute(trained).scalars())
+
+
+def settle(database: Database, connection: sa.Connection, changed: Sequence[str]) -> None:
+    """Make `recallable` say of these runs what is true now."""
+    for start in range(0, len(changed), _SOME):
+        some = changed[start : start + _SOME]
+        eligible = connection.execute(
+            sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length, runs.c.source)
+            .where(runs.c.id.in_(some), ELIGIBLE)).all()
+        gone = sorted(set(some) - {row.id for row in eligible})
+        left = set()
+        if gone:
+            out = recallable.delete().where(recallable.c.run.in_(gone)).returning(recallable.c.source)
+            left = {source for source in connection.execute(out).scalars() if source != HERE}
+        for source in sorted({row.source for row in eligible}):
+            _enter(database, connection, source, [row for row in eligible if row.source == source])
+        for source in sorted(left):
+            _fill(database, connection, source)
+
+
+def set_cap(database: Database, connection: sa.Connection, source: str, cap: int | None) -> None:
+    """Let at most `cap` runs of `source` be recalled (None: any number). The best of them stay."""
+    new = insert(connection, sources).values(name=source, cap=cap)
+    connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"cap": cap}))
+    if cap is not None:
+        of_source = sa.select(recallable.c.run).where(recallable.c.source == source)
+        best = of_source.order_by(recallable.c.score.desc(), recallable.c.number).limit(cap)
+        connection.execute(recallable.delete().where(
+            recallable.c.source == source, recallable.c.run.not_in(best)))
+    _fill(database, connection, source)
+
+
+def _enter(database: Database, connection: sa.Connection, source: str, eligible: Sequence[Any]) -> None:
+    """Put runs of one source into `recallable`, as far as its cap allows."""
+    room = _room(database, connection, source)
+    if room is not None:
+        there = set(connection.execute(
+            sa.select(recallable.c.run).where(recallable.c.run.in_([row.id for row in eligible]))).scalars())
+        new = [row.id for row in eligible if row.id not in there]
+        allowed = there | set(new[:room])
+        eligible = [row for row in eligible if row.id in allowed]
+    if not eligible:
+        return
+    numbers = _toolsets(connection, {row.tools for row in eligible})
+    statement = insert(connection, recallable)
+    connection.execute(statement.on_conflict_do_update(index_elements=["run"], set_={
+        "score": statement.excluded.score, "steps": statement.excluded.steps,
+        "toolset": statement.excluded.toolset}), [
+        {"run": row.id, "task": row.task, "toolset": numbers[row.tools], "score": row.score, "steps": row.length,
+         "source": source} for row in eligible])
+
+
+def _fill(database: Database, connection: sa.Connection, source: str) -> None:
+    """Let the best runs in that its cap has kept out, while there is room."""
+    room = _room(database, connection, source)
+    if room == 0:
+        return
+    there = sa.exists().where(recallable.c.run == runs.c.id)
+    waiting = (sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length)
+               .where(runs.c.source == source, ELIGIBLE, ~there).order_by(runs.c.score.desc(), runs.c.id).limit(room))
+    _enter(database, connection, source, connection.execute(waiting).all())
+
+
+def _room(database: Database, connection: sa.Connection, source: str) -> int | None:
+    """How many more runs of `source` may be recalled; None for any number."""
+    found = connection.execute(sa.select(sources.c.cap).where(sources.c.name == source)).one_or_none()
+    cap = found.cap if found else None if source == HERE else CAP
+    if cap is None:
+        return None
+    database.take_turn(connection, f"source {source}")
+    held = connection.scalar(sa.select(sa.func.count()).where(recallable.c.source == source)) or 0
+    return max(0, cap - held)
+
+
+def _toolsets(connection: sa.Connection, names: set[str]) -> dict[str, int]:
+    """The numbers of these sets of tools, which are made where they are new."""
+    wanted = sa.select(toolsets.c.names, toolsets.c.number).where(toolsets.c.names.in_(sorted(names)))
+    found = dict(connection.execute(wanted).all())
+    if new := sorted(names - found.keys()):
+        connection.execute(insert(connection, toolsets).on_conflict_do_nothing(), [{"names": name} for name in new])
+        found = dict(connection.execute(wanted).all())
+    return found

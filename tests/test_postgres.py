@@ -1,0 +1,262 @@
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from autorl.errors import StoreUnavailable, UsageError
+from autorl.replay import database
+from autorl.replay.store import ReplayStore
+from autorl.types import Status
+from tests import children, postgres
+from tests.conformance.stores import StoreSuite, write
+from tests.conformance.upkeep import UpkeepSuite
+from tests.postgres import Server
+from tests.worlds import PASSED, a_run, a_step
+
+server, url, open_store = postgres.server, postgres.url, postgres.open_store
+
+
+class TestPostgreSQL(StoreSuite, UpkeepSuite):
+    """`open_store` is that of postgres.py, and `store` uses it."""
+
+
+@pytest.fixture
+def fragile(server: Server) -> Iterator[Server]:
+    """A server of one's own, to stop and start."""
+    started = Server()
+    yield started
+    started.stop()
+
+
+# Where it is.
+
+
+def test_a_url_keeps_its_password_to_itself(server: Server, url: str) -> None:
+    given = url.replace("//postgres:@", "//postgres:hush-hush@")
+    assert given != url
+    store = ReplayStore(given)
+    assert "hush" not in str(store.where)
+    assert "postgres" in str(store.where)
+    store.close()
+    with pytest.raises(StoreUnavailable, match="was closed") as told:
+        store.began(a_run())
+    assert "hush" not in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "postgres"])
+def test_the_usual_spellings_of_a_url_are_taken(kind: str, url: str) -> None:
+    store = ReplayStore(url.replace("postgresql+psycopg", kind))
+    write(store, a_run(id="one"))
+    assert ReplayStore(url).get("one").id == "one"
+
+
+def test_a_url_that_cannot_be_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="no plain name"):
+        ReplayStore(url + "; DROP")
+    with pytest.raises(UsageError, match="is not a URL"):
+        ReplayStore("postgresql://host:no-port/x")
+
+
+def test_a_server_that_is_not_there_is_told_at_once_with_the_remedy() -> None:
+    start = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"refused.*Is the server up, and the URL right"):
+        ReplayStore("postgresql+psycopg://nobody@127.0.0.1:9/x")
+    assert time.monotonic() - start < 10
+
+
+def test_what_is_not_installed_is_named_with_the_command_that_brings_it(url: str) -> None:
+    code = ("import sys; sys.modules['psycopg'] = None\nfrom autorl import ReplayStore\n"
+            f"ReplayStore({url!r})")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "MissingExtra" in done.stderr
+    assert "pip install 'autorl-agent[postgres]'" in done.stderr
+
+
+def test_a_database_can_serve_other_programs_too(server: Server, url: str) -> None:
+    server.ask("CREATE TABLE IF NOT EXISTS public.runs (name text)")
+    store = ReplayStore(url)
+    run = write(store, a_run())
+    assert store.get(run.id) == run
+    assert server.ask("SELECT count(*) FROM public.runs") == [(0,)]
+
+
+def test_two_stores_can_be_in_one_database(url: str) -> None:
+    one, two = ReplayStore(url), ReplayStore(f"{url}_b")
+    run = write(one, a_run())
+    assert (one.counts()["finished"], two.counts()) == (1, {"passed": 0})
+    assert one.get(run.id) == run
+
+
+def test_a_user_without_rights_is_told_what_to_grant_and_needs_no_more(server: Server) -> None:
+    import psycopg
+
+    server.ask("CREATE DATABASE granted")
+    server.ask("CREATE ROLE ada LOGIN")
+    url = server.url.replace("postgres:@/postgres", "ada:@/granted")
+    with pytest.raises(StoreUnavailable, match=r"permission denied.*GRANT CREATE ON DATABASE .* its schema autorl"):
+        ReplayStore(url)
+    plain = server.url.replace("postgresql+psycopg", "postgresql").replace("/postgres?", "/granted?")
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA autorl AUTHORIZATION ada")
+    store = ReplayStore(url)
+    run = write(store, a_run(verdict=PASSED))
+    assert store.get(run.id) == run
+    ((told, remedy),) = store.notes()
+    assert "no pgvector" in told
+    assert "CREATE EXTENSION vector" in remedy
+    store.keep_vectors([(run.task.id, b"\0" * 8)], "two")
+    assert store.vectors([run.task.id], "two") == {run.task.id: b"\0" * 8}, "it is done without"
+
+
+# A server that goes away.
+
+
+def test_a_server_that_comes_back_in_time_is_waited_for(fragile: Server) -> None:
+    store = ReplayStore(fragile.url)
+    run = a_run(status=Status.RUNNING, steps=[a_step(), a_step()])
+    store.began(run)
+    store.decided(run.id, run.steps[0])
+    fragile.crash()
+    back = threading.Timer(1.0, fragile.start)
+    back.start()
+    store.observed(run.id, 0, run.steps[0].observation)
+    store.decided(run.id, run.steps[1])
+    back.join()
+    assert [step.observation is None for step in store.get(run.id).steps] == [False, True]
+    fragile.crash()
+    fragile.start()
+    assert len(store.get(run.id).steps) == 2, "a question is asked again too"
+
+
+def test_what_was_committed_before_the_server_broke_off_is_not_written_twice(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ReplayStore(url)
+    whole, turns = store._database.writing, itertools.count()
+
+    @contextmanager
+    def breaks_off() -> Iterator[sa.Connection]:
+        with whole() as connection:
+            yield connection
+        if next(turns) % 2 == 0:  # each write is done, and its answer never comes
+            lost = sa.exc.OperationalError("COMMIT", None, Exception("server closed the connection unexpectedly"))
+            raise StoreUnavailable("lost") from lost
+
+    monkeypatch.setattr(store._database, "writing", breaks_off)
+    exemplar = a_run(id="exemplar", verdict=PASSED)
+    assert store.add([exemplar]) == ["exemplar"]
+    run = write(store, a_run(steps=[a_step(), a_step(tainted=True)], recalled=["exemplar"], verdict=PASSED))
+    store.trust(run.id, "trusted", "I read it")
+    store.keep_policy("p", base="b", trained_on=[run.id])
+    assert next(turns) == 2 * 10
+    assert store.get(run.id) == run
+    assert store.get("exemplar") == exemplar
+    assert store.record("exemplar") == (1, 1)
+    assert [change.trust for change in store.trust_changes(run.id)] == ["quarantined", "trusted"]
+    with store._database.reading() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM verdicts")) == 2
+
+
+def test_a_server_that_stays_away_is_told_with_the_remedy(fragile: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = ReplayStore(fragile.url)
+    run = a_run(status=Status.RUNNING)
+    store.began(run)
+    fragile.crash()
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with pytest.raises(StoreUnavailable, match=r"did not come back for 0.5 s.*Start the server again.*--resume"):
+        store.decided(run.id, run.steps[0])
+    fragile.start()
+    store.decided(run.id, run.steps[0])
+    assert len(store.get(run.id).steps) == 1
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_a_server_that_is_restarted_under_load(fragile: Server, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    ReplayStore(fragile.url).close()
+    writers = [children.started(children.write_runs, fragile.url, name, 8, 40, said) for name in ("one", "two")]
+    for _ in range(4):
+        time.sleep(0.7)
+        fragile.crash()
+        fragile.start()
+    for writer in writers:
+        writer.join(120)
+    assert sorted(said.read_text().splitlines()) == ["one done", "two done"]
+    store = ReplayStore(fragile.url)
+    assert store.counts() == {"finished": 640, "passed": 0}
+    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=700))
+    assert store.check() == []
+
+
+# Processes that die, and that compete.
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_kill_nine(url: str, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    dice = random.Random(2)
+    ReplayStore(url).close()
+    for _ in range(12):
+        before = said.stat().st_size if said.exists() else 0
+        child = children.started(children.write_steps, url, said)
+        deadline = time.monotonic() + 30
+        while not said.exists() or said.stat().st_size == before:
+            assert time.monotonic() < deadline, "the writer never wrote"
+            time.sleep(0.002)
+        time.sleep(dice.random() * 0.08)
+        os.kill(child.pid or 0, signal.SIGKILL)
+        child.join()
+    lines = [line.split() for line in said.read_text().splitlines()]
+    assert len(lines) > 100
+    store = ReplayStore(url)
+    kept = {name: store.get(name) for name in {line[0] for line in lines}}
+    for name, kind, index in lines:
+        if kind != "began":
+            step = kept[name].steps[int(index)]
+            assert step.action == a_step().action
+            assert step.observation is not None or kind == "decided"
+    assert store.counts().get("running", 0) == 0, "the dead writers' runs were reaped"
+    assert store.check() == []
+
+
+@pytest.mark.slow
+def test_four_processes_of_sixty_four_threads_that_write_at_once_lose_nothing(url: str, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    writers = [children.started(children.write_runs, url, f"p{n}", 64, 2, said) for n in range(4)]
+    for writer in writers:
+        writer.join(120)
+    assert sorted(said.read_text().splitlines()) == [f"p{n} done" for n in range(4)]
+    store = ReplayStore(url)
+    assert store.counts() == {"finished": 512, "passed": 0}
+    assert all(len(store.get(s.id).steps) == 2 for s in store.newest(limit=600))
+
+
+def test_two_processes_that_make_the_store_at_once_make_it_once(url: str, tmp_path: Path) -> None:
+    said = tmp_path / "said"
+    writers = [children.started(children.write_runs, url, f"p{n}", 1, 1, said) for n in range(4)]
+    for writer in writers:
+        writer.join(60)
+    assert Counter(line.split()[1] for line in said.read_text().splitlines()) == {"done": 4}
+    assert ReplayStore(url).counts()["finished"] == 4
+
+
+def test_the_vectors_stand_where_pgvector_finds_them(server: Server, url: str) -> None:
+    import numpy as np
+
+    store = ReplayStore(url)
+    task = write(store, a_run(verdict=PASSED)).task.id
+    vector = np.array([0.6, 0.8, 0], dtype="<f4")
+    store.keep_vectors([(task, vector.tobytes())], "three")
+    schema = url.rpartition("=")[2]
+    assert server.ask(f"SELECT meaning <#> '[0.6,0.8,0]' FROM {schema}.embeddings") == [(pytest.approx(-1.0),)]
