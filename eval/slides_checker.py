@@ -1,6 +1,6 @@
 """What the slides checker finds of planted defects, and what it finds in clean decks; beside three other checkers.
 
-    python eval/slides_checker.py [--first 3000] [--seeds 11] [--pairs 2] [--kinds KIND ...] [--no-peers] [--no-keep]
+    python eval/slides_checker.py [--first 4000] [--seeds 11] [--pairs 2] [--kinds KIND ...] [--no-peers] [--no-keep]
 
 Every theme gets one clean deck a seed. A defect of each kind is planted into some of them (planted/), and every
 checker sees every deck, clean and defective, with its own default settings; warnings and errors count, hints do not.
@@ -182,7 +182,9 @@ def figures(scores: dict[str, dict[str, Score]], found: dict[str, Findings]) -> 
     visible = [score for kind, score in scores[OURS].items() if KINDS[kind].visible]
     if visible:
         worst = min(visible, key=lambda score: score.recall)
-        kept["recall_visible_min"] = share(worst.hits, worst.pairs, goal=">= 0.95")
+        least = [kind for kind, score in scores[OURS].items() if KINDS[kind].visible and score.recall == worst.recall]
+        kept["recall_visible_min"] = share(worst.hits, worst.pairs, goal=">= 0.95",
+                                           reason=f"missed most: {', '.join(least)}" if worst.recall < 0.95 else None)
     for checker, each in scores.items():
         suffix = "" if checker == OURS else f"_{checker}"
         worst = max(each.values(), key=lambda score: score.alarms)
@@ -215,8 +217,8 @@ def misses(cases: Sequence[Case], found: Findings) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--first", type=int, default=3000,
-                        help="the first seed (default 3000; tune the checker on others, such as 0)")
+    parser.add_argument("--first", type=int, default=4000,
+                        help="the first seed (default 4000; tune the checker on others, such as 0)")
     parser.add_argument("--seeds", type=int, default=11, help="clean decks a theme (default 11)")
     parser.add_argument("--pairs", type=int, default=2, help="defective decks a kind and theme (default 2)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), metavar="KIND", help=", ".join(KINDS))

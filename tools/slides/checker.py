@@ -18,10 +18,9 @@ ESSENTIAL = frozenset({
     "opens", "slides", "titles", "placeholders", "substance", "novelty", "repeats", "topic", "pasted", "copied",
     "hidden", "contrast", "on slide", "growth", "chart data"})
 """A deck passes only if each of these does; what else there is only counts towards the score."""
-GATES = frozenset({
-    "opens", "slides", "repeats", "copied", "pasted", "hidden", "substance", "novelty", "topic", "meaning"})
-"""The lowest of these scores scales the whole: a deck that only looks like one stays below any honest deck."""
-
+GATES = ESSENTIAL | {"meaning"}
+"""The lowest score of those of these that fail scales the whole: a deck that only looks like one stays below any
+honest deck, and one that does not pass below one that does."""
 _TOLD = 0.001  # the weight of a check that only says something
 
 
