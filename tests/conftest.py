@@ -1,6 +1,7 @@
 """A home and a folder of its own for every test, and the parts that take time to load."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,6 +20,11 @@ QUIET = [HealthCheck.differing_executors, HealthCheck.too_slow]
 settings.register_profile("here", deadline=None, max_examples=60, suppress_health_check=QUIET)
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI", "").lower() == "true" else "here")
+
+
+def pytest_configure() -> None:
+    """Control-C works, also where the tests were started in the background, which has it ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
