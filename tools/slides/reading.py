@@ -123,8 +123,7 @@ def _shape(slide: str, shape: Any, around: Surroundings, box: Box, grouped: bool
         insets=tuple(_inset(frames, name, usual)  # type: ignore[arg-type]
                      for name, usual in zip(("lIns", "tIns", "rIns", "bIns"), INSETS, strict=True)),
         wraps=_first(frames, "wrap", "square") != "none", anchor=_first(frames, "anchor", "t"),
-        grows=frame is not None and frame.find(f"{_A}spAutoFit") is not None,
-        shrinks=any(f.find(f"{_A}normAutofit") is not None for f in frames[:1]), **common)
+        grows=frame is not None and frame.find(f"{_A}spAutoFit") is not None, **common)
 
 
 def _paragraphs(body: Any, places: Callable[[Any], list[Any]], type_of: Callable[[Any, Any], Type]

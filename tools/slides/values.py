@@ -139,7 +139,7 @@ class Shape:
 
     id: as the tools give and take it; kind: title, text, table, chart, picture, line, furniture or other
     fill: colours of its area; () for none, None when it cannot be told (a picture)
-    insets: left, top, right, bottom of its text; grows: its frame follows its text; shrinks: its text follows its frame
+    insets: left, top, right, bottom of its text; grows: its frame follows its text
     stretch: a picture's shown shape in parts of its natural one, 1 for undistorted; plain: it is of one colour
     """
 
@@ -154,7 +154,6 @@ class Shape:
     insets: tuple[float, float, float, float] = INSETS
     wraps: bool = True
     grows: bool = False
-    shrinks: bool = False
     anchor: str = "t"
     turned: float = 0.0
     hidden: bool = False
