@@ -316,5 +316,6 @@ def test_check_deck_looks_at_any_deck_that_may_be_read(make_run, tmp_path):
     run = make_run("-", readable=(tmp_path / "theirs",))
     assert "To mend" in run.done("check_deck", path=str(tmp_path / "theirs" / "empty.pptx"))
     assert "outside the workspace" in run.refused("check_deck", path="/etc/passwd")
+    assert "there is no file 'nope.pptx'" in run.refused("check_deck", path="nope.pptx")
     (tmp_path / "theirs" / "broken.pptx").write_bytes(b"no")
     assert "is not a .pptx" in run.refused("check_deck", path=str(tmp_path / "theirs" / "broken.pptx"))

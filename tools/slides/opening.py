@@ -30,6 +30,8 @@ def open_presentation(path: Path) -> Any:
     Nothing that the file links to is fetched. Slides that it holds but does not list are left out. Raises BrokenDeck,
     in one line, for anything that is no presentation, carries macros, or would fill the memory.
     """
+    if not path.is_file():
+        raise BrokenDeck(f"there is no file '{path.name}'", "Name a .pptx that is there")
     try:
         look_over(path)
         package = Package.open(str(path))
