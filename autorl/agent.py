@@ -9,12 +9,11 @@ from typing import Any
 
 from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
-from autorl.formats.base import Style
 from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.policy import Policy, Sampling
 from autorl.registry import Ask, RunContext, Toolset, nobody
-from autorl.replay.recall import Recall, as_recalled, recall, shown_before
+from autorl.replay.recall import Recall, Recollection, as_recalled, recall, shown_before
 from autorl.replay.store import ReplayStore
 from autorl.run import Run
 from autorl.types import Exemplar, Limits, Observation, Provenance, Status, Task, Trajectory, clean_text, new_run_id
@@ -56,7 +55,8 @@ class Agent:
     model: `provider:model` (see `autorl models list`), or a Model
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
-    format: react or structured; style: how exemplars are shown, full or compact
+    format: react or structured
+    recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
     """
@@ -65,7 +65,6 @@ class Agent:
     tools: Sequence[Any] = ("slides",)
     store: ReplayStore | None = None
     format: str = "react"
-    style: Style = "full"
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     recall: Recall = Recall()
@@ -78,16 +77,17 @@ class Agent:
     def of(cls, chosen: settings.Settings, *, store: ReplayStore | None, ask: Ask = nobody) -> "Agent":
         """The agent that these settings describe."""
         return cls(
-            model=chosen.model, tools=chosen.tools, store=store, format=chosen.format, style=chosen.style,
+            model=chosen.model, tools=chosen.tools, store=store, format=chosen.format,
             sampling=Sampling(chosen.temperature, chosen.max_tokens, chosen.seed, chosen.constrained),
             limits=Limits(steps=chosen.max_steps, seconds=chosen.max_seconds),
-            recall=Recall(chosen.k, chosen.budget), base_url=chosen.base_url, ask=ask, readable=chosen.readable,
+            recall=Recall(chosen.k, chosen.budget, chosen.recall, chosen.exemplars, failures=chosen.failures,
+                          seed=chosen.seed), base_url=chosen.base_url, ask=ask, readable=chosen.readable,
         )
 
     @cached_property
     def policy(self) -> Policy:
         model = models.load(self.model, base_url=self.base_url) if isinstance(self.model, str) else self.model
-        return Policy(model, formats.load(self.format, self.style), self.sampling)
+        return Policy(model, formats.load(self.format), self.sampling)
 
     @cached_property
     def toolset(self) -> Toolset:
@@ -105,14 +105,13 @@ class Agent:
         task = Task.of(task)
         verifier = choose(task, verify, self.toolset.verifiers)
         policy = self.policy
-        exemplars = recall(
+        recalled = recall(
             self.store, task, tools=self.toolset, how=self.recall,
-            size=lambda trajectory: policy.model.count(policy.format.exemplar(trajectory)),
+            size=lambda trajectory, style: policy.model.count(policy.format.exemplar(trajectory, style)),
         )
-        trajectory = Trajectory(
-            id=new_run_id(), task=task, recalled=as_recalled(exemplars), provenance=self._provenance()
-        )
-        return self._go_on(trajectory, exemplars, verifier, watcher)
+        trajectory = Trajectory(id=new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
+                                provenance=self._provenance(recalled))
+        return self._go_on(trajectory, recalled.exemplars, verifier, watcher)
 
     def resume(self, run: str, *, verify: Judge | Verifier | None = None, watcher: Watcher | None = None) -> Trajectory:
         """Take a run that was cut off (or ran into a limit) up again at its next step.
@@ -153,14 +152,16 @@ class Agent:
             journal.judged(done.id, verdict)
         return done.model_copy(update={"verdict": verdict})
 
-    def _provenance(self) -> Provenance:
+    def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(
             model=self.policy.model.name, format=self.policy.format.name, prompt_hash=self.policy.format.prompt_hash,
             tools_hash=self.toolset.hash, seed=self.sampling.seed,
             settings={
                 "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
-                "constrained": self.sampling.constrained, "style": self.style, "k": self.recall.k,
-                "budget": self.recall.budget, "tools": [item for item in self.tools if isinstance(item, str)],
+                "constrained": self.sampling.constrained, "recall": self.recall.mode, "k": self.recall.k,
+                "budget": self.recall.budget, "exemplars": self.recall.style, "failures": self.recall.failures,
+                "tools": [item for item in self.tools if isinstance(item, str)],
                 "base_url": self.base_url,
             },
+            recall={"left_out": recalled.left_out, "warning": recalled.warning},
         )

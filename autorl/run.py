@@ -37,7 +37,8 @@ class Run:
         if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
             # A constrained policy has to choose something else for once.
             available = tuple(tool for tool in available if tool.name != stale) or available
-        return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available)
+        warning = str(self.trajectory.provenance.recall.get("warning", ""))
+        return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available, warning=warning)
 
     def decided(self, step: Step) -> "Run":
         for journal in self.journals:

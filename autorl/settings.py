@@ -4,14 +4,14 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from platformdirs import user_data_path
 from pydantic import Field, ValidationError
 
 from autorl import content
 from autorl.errors import UnknownName, UsageError
-from autorl.types import Value
+from autorl.types import RecallMode, Value
 
 PREFIX = "AUTORL_"
 
@@ -23,17 +23,25 @@ class Settings(Value):
     base_url: str | None = Field(None, description="URL of an OpenAI-compatible server, ending in /v1")
     tools: tuple[str, ...] = Field(("slides",), description="tool packs, as NAME or NAME:GROUP")
     format: str = Field("react", description="how a step is written: react or structured")
-    style: Literal["full", "compact"] = Field("full", description="how exemplars are shown")
+    exemplars: Literal["full", "compact", "auto"] = Field("auto", description="how exemplars are shown: every step, "
+                                                          "the actions alone, or what there is room for")
     constrained: bool = Field(True, description="constrain completions by a grammar where the backend takes one")
     temperature: float = Field(0.7, ge=0, le=2, description="of the sampling; 0 is greedy")
     seed: int | None = Field(None, description="of the sampling; a different run each time when not set")
     max_tokens: int = Field(512, ge=16, description="of one completion")
+    recall: RecallMode = Field("verified+useful", description="which past runs are shown: verified+useful, or, to "
+                               f"compare with it, {', '.join(get_args(RecallMode)[:-1])}")
+    failures: bool = Field(False, description="tell in one line what went wrong before on tasks like this")
     k: int = Field(2, ge=0, le=16, description="exemplars to recall; 0 switches replay off")
     budget: int = Field(1500, ge=0, description="tokens that the exemplars of a prompt may take")
     max_steps: int = Field(20, ge=1, description="completions of a run")
     max_seconds: float = Field(600, gt=0, description="wall clock of a run")
     readable: tuple[Path, ...] = Field((), description="folders that tools may read, and never write to")
     store: str | None = Field(None, description="replay store: a file, or a URL postgresql+psycopg://USER@HOST/DATABASE")
+    embedder: str = Field("wordllama", description="what tells which tasks are alike: wordllama, or openai:MODEL "
+                                                 "(no option of the command line)")
+    embedder_url: str | None = Field(None, description="URL of an OpenAI-compatible server for embeddings "
+                                                    "(no option of the command line)")
     unsandboxed: bool = Field(False, description="run model-written code even where it cannot be confined "
                                                  "(no option of the command line)")
 

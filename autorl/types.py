@@ -45,6 +45,10 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
 }
 
 Trust = Literal["trusted", "quarantined", "revoked"]
+Style = Literal["full", "compact"]
+"""How an exemplar is shown: every step with its observation, or the actions alone."""
+RecallMode = Literal["none", "random", "recent", "add-all", "verified", "verified+useful"]
+"""Which past runs are shown (see `Recall`)."""
 
 
 class Task(Value):
@@ -168,16 +172,20 @@ class Artifact(Value):
 
 
 class Recalled(Value):
-    """That a run was shown an exemplar: which, at what rank (0 is the best), how near, and whence."""
+    """That a run was shown an exemplar: which, at what rank (0 is the best), how near, whence and how."""
 
     run: str
     rank: int
     score: float
     origin: Literal["store", "seed"] = "store"
+    style: Style = "full"
 
 
 class Provenance(Value):
-    """What made a run what it is, so that it can be made again and trained on."""
+    """What made a run what it is, so that it can be made again and trained on.
+
+    recall: what recall did beside the exemplars: what it left out and why, and the warning that it gave
+    """
 
     model: str = ""
     adapter: str | None = None
@@ -187,6 +195,7 @@ class Provenance(Value):
     seed: int | None = None
     source: str = "local"
     settings: dict[str, Any] = Field(default_factory=dict)
+    recall: dict[str, Any] = Field(default_factory=dict)
 
 
 class Finding(Value):
@@ -215,13 +224,17 @@ class Check(Value):
 
 
 class Verdict(Value):
-    """Whether a run did what was asked, by whom (`verifier`, as name@version) and why."""
+    """Whether a run did what was asked, by whom (`verifier`, as name@version) and why.
+
+    strict: it follows from facts; False for the opinion of a model
+    """
 
     verifier: str
     passed: bool
     score: float = Field(ge=0, le=1)
     checks: tuple[Check, ...] = ()
     why: str = ""
+    strict: bool = True
 
 
 class Trajectory(Value):
@@ -269,11 +282,12 @@ class Trajectory(Value):
 
 @dataclass(frozen=True)
 class Exemplar:
-    """A past success to show the policy (an element of C_+), with how it was found."""
+    """A past success to show the policy (an element of C_+), with how it was found and how it is shown."""
 
     trajectory: Trajectory
     score: float = 0.0
     origin: Literal["store", "seed"] = "store"
+    style: Style = "full"
 
 
 @dataclass(frozen=True)
@@ -282,6 +296,7 @@ class Context:
 
     available: the tools that make sense to call now, which a constraint keeps to; the prompt shows all `tools`,
     so that it stays the same from step to step
+    warning: what went wrong before on tasks like this one, empty for nothing
     """
 
     task: Task
@@ -290,6 +305,7 @@ class Context:
     steps: tuple[Step, ...] = ()
     elided: int = 0
     available: tuple[ToolSpec, ...] = ()
+    warning: str = ""
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,8 @@ def test_a_user_without_rights_is_told_what_to_grant_and_needs_no_more(server: S
     ((told, remedy),) = store.notes()
     assert "no pgvector" in told
     assert "CREATE EXTENSION vector" in remedy
-    store.keep_vectors([(run.task.id, b"\0" * 8)], "two")
-    assert store.vectors([run.task.id], "two") == {run.task.id: b"\0" * 8}, "it is done without"
+    store.embed_all()
+    assert store.by_meaning(store.embedder.embed([run.task.text])[0], limit=1)[0][0][0] == run.task.id, "without it"
 
 
 # A server that goes away.
@@ -162,7 +162,7 @@ def test_what_was_committed_before_the_server_broke_off_is_not_written_twice(
     assert next(turns) == 2 * 10
     assert store.get(run.id) == run
     assert store.get("exemplar") == exemplar
-    assert store.record("exemplar") == (1, 1)
+    assert store.record("exemplar")[:2] == (1, 1)
     assert [change.trust for change in store.trust_changes(run.id)] == ["quarantined", "trusted"]
     with store._database.reading() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM verdicts")) == 2
@@ -252,11 +252,9 @@ def test_two_processes_that_make_the_store_at_once_make_it_once(url: str, tmp_pa
 
 
 def test_the_vectors_stand_where_pgvector_finds_them(server: Server, url: str) -> None:
-    import numpy as np
-
     store = ReplayStore(url)
-    task = write(store, a_run(verdict=PASSED)).task.id
-    vector = np.array([0.6, 0.8, 0], dtype="<f4")
-    store.keep_vectors([(task, vector.tobytes())], "three")
+    task = write(store, a_run(verdict=PASSED)).task.text
+    store.embed_all()
+    vector = store.embedder.embed([task])[0].tolist()
     schema = url.rpartition("=")[2]
-    assert server.ask(f"SELECT meaning <#> '[0.6,0.8,0]' FROM {schema}.embeddings") == [(pytest.approx(-1.0),)]
+    assert server.ask(f"SELECT meaning <#> '{vector}' FROM {schema}.embeddings") == [(pytest.approx(-1.0),)]

@@ -8,7 +8,7 @@ import pytest
 from autorl.errors import UsageError
 from autorl.registry import Pack, Toolset
 from autorl.replay import embed
-from autorl.replay.recall import Recall, as_recalled, recall, shown_before
+from autorl.replay.recall import Recall, Recollection, as_recalled, recall, shown_before
 from autorl.replay.store import ReplayStore
 from autorl.types import Exemplar, Task, Trajectory, Verdict
 from tests.conformance.stores import write
@@ -29,8 +29,17 @@ def tools(*seeds: Path, named: Sequence[object] = (ping, book)) -> Toolset:
 
 
 def find(store: ReplayStore | None, task: str | Task, using: Toolset | None = None, **how: object) -> list[Exemplar]:
-    return recall(store, Task.of(task), tools=using or tools(), size=lambda run: 100 * len(run.steps),
-                  how=Recall(**how))  # type: ignore[arg-type]
+    return list(remember(store, task, using, **how).exemplars)
+
+
+def remember(store: ReplayStore | None, task: str | Task, using: Toolset | None = None,
+             **how: object) -> Recollection:
+    """A step takes 100 tokens, and an action alone 10."""
+    def size(run: Trajectory, style: str) -> int:
+        return (100 if style == "full" else 10) * len(run.steps)
+
+    return recall(store, Task.of(task), tools=using or tools(), size=size,
+                  how=Recall(**{"style": "full", **how}))  # type: ignore[arg-type]
 
 
 def names(found: Sequence[Exemplar]) -> list[str]:
@@ -70,13 +79,14 @@ def test_what_is_nearest_in_words_and_meaning_is_recalled_and_stands_last(
 
 def test_vectors_are_made_once_and_kept(topics: ReplayStore) -> None:
     ids = [Task.of(text).id for text in TOPICS]
-    assert topics.vectors(ids, embed.NAME) == {}
+    model = topics.embedder.name
+    assert topics.vectors(ids, model) == {}
     find(topics, "Bees")
-    kept = topics.vectors(ids, embed.NAME)
+    kept = topics.vectors(ids, model)
     assert set(kept) == set(ids)
-    assert all(len(vector) == 4 * embed.DIMENSIONS for vector in kept.values())
+    assert {len(vector) for vector in kept.values()} == {4 * 256}
     assert names(find(topics, "Bees")) == names(find(topics, "Bees"))
-    assert topics.vectors(ids, embed.NAME) == kept
+    assert topics.vectors(ids, model) == kept
 
 
 def test_a_task_without_a_known_word_is_no_trouble(topics: ReplayStore) -> None:
@@ -85,7 +95,7 @@ def test_a_task_without_a_known_word_is_no_trouble(topics: ReplayStore) -> None:
 
 
 def test_texts_become_vectors_of_length_one_that_tell_topics_apart() -> None:
-    bees, more_bees, bikes, nothing = embed.embed(["honey bees", "bees make honey", "bicycle sales", ""])
+    bees, more_bees, bikes, nothing = embed.load().embed(["honey bees", "bees make honey", "bicycle sales", ""])
     assert np.linalg.norm(bees) == pytest.approx(1, abs=1e-5)
     assert bees @ more_bees > bees @ bikes
     assert not nothing.any()

@@ -38,7 +38,7 @@ def test_a_sound_store_is_rescued_whole(written: dict[str, Trajectory], store: R
     assert {c.run for c in new.candidates()} == {c.run for c in ReplayStore(store.where).candidates()}
     assert [(c.trust, c.why, c.who) for c in new.trust_changes("run-003")][-1] == ("revoked", "it was copied", "me")
     assert new.policies_of("run-000") == ["p1"]
-    assert new.record("run-000") == (29, 59)
+    assert new.record("run-000")[:2] == (29, 59)
     assert new.check() == []
 
 

@@ -35,7 +35,8 @@ def test_the_file_is_found_from_a_folder_below(monkeypatch: pytest.MonkeyPatch) 
 def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "MODEL": "scripted:x", "BASE_URL": "http://x/v1", "TOOLS": "slides,files:all", "FORMAT": "structured",
-        "STYLE": "compact", "CONSTRAINED": "false", "TEMPERATURE": "0", "SEED": "7", "MAX_TOKENS": "64", "K": "0",
+        "EXEMPLARS": "compact", "RECALL": "recent", "FAILURES": "1", "EMBEDDER": "openai:small",
+        "EMBEDDER_URL": "http://e/v1", "CONSTRAINED": "false", "TEMPERATURE": "0", "SEED": "7", "MAX_TOKENS": "64", "K": "0",
         "BUDGET": "9", "MAX_STEPS": "3", "MAX_SECONDS": "1.5", "READABLE": "/a,/b", "STORE": "x.db",
         "UNSANDBOXED": "1",
     }
@@ -60,7 +61,7 @@ def test_a_variable_of_another_program_or_version_is_no_mistake(monkeypatch: pyt
 
 @pytest.mark.parametrize(("name", "value"), [
     ("temperature", "hot"), ("temperature", "3"), ("k", "-1"), ("k", "1.5"), ("max_tokens", "1"),
-    ("style", "short"), ("constrained", "maybe"), ("max_seconds", "0"), ("max_steps", "0"), ("seed", "x"),
+    ("exemplars", "short"), ("recall", "best"), ("constrained", "maybe"), ("max_seconds", "0"), ("max_steps", "0"), ("seed", "x"),
 ])
 def test_a_wrong_value_is_named_with_its_setting_and_where_it_was_set(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch

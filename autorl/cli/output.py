@@ -50,10 +50,12 @@ def fail(error: "AutorlError", *, as_json: bool) -> None:
 
 def open_store(where: str | None) -> "ReplayStore":
     """The store that the settings name."""
+    from autorl.replay import embed
     from autorl.replay.store import ReplayStore
     from autorl.settings import resolve
 
-    return ReplayStore(resolve({"store": where}).store)
+    chosen = resolve({"store": where})
+    return ReplayStore(chosen.store, embedder=embed.load(chosen.embedder, chosen.embedder_url))
 
 
 def say_checks(checks: "Sequence[Check]") -> None:

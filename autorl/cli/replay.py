@@ -52,11 +52,11 @@ def show(
     kept = open_store(store)
     trajectory = kept.get(run)
     summary = kept.summary(run)
-    wins, shown = kept.record(summary.id)
+    record = kept.record(summary.id)
     changes, policies = kept.trust_changes(summary.id), kept.policies_of(summary.id)
     if as_json:
         give({**trajectory.model_dump(mode="json"), "trust": summary.trust, "policies": policies,
-              "trust_changes": [asdict(change) for change in changes], "record": {"wins": wins, "shown": shown}})
+              "trust_changes": [asdict(change) for change in changes], "record": record._asdict()})
         return
     say(f"Task: {trajectory.task.text}", style="bold")
     say(f"Run {trajectory.id}: {trajectory.status}{f' ({trajectory.reason})' if trajectory.reason else ''}, "
@@ -68,8 +68,9 @@ def show(
         say(f"{change.trust.capitalize()} by {change.who} on {change.created:%Y-%m-%d}: {change.why}", style="yellow")
     if policies:
         say(f"Policies trained on it: {', '.join(policies)}", style="yellow")
-    if shown:
-        say(f"Was shown to {shown} runs that were judged, of which {wins} passed", style="cyan")
+    if record.shown:
+        say(f"Was shown to {record.shown} runs that were judged, of which {record.wins} passed; without it "
+            f"{record.expected:.1f} were to be expected", style="cyan")
     if pruned := kept.pruned(summary.id):
         say(f"Its steps were deleted by `replay prune` on {pruned:%Y-%m-%d}", style="yellow")
     for step in trajectory.steps:

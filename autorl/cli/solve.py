@@ -27,7 +27,13 @@ def solve(
     budget: Annotated[int | None, typer.Option(help="Tokens they may take. [default: 1500]")] = None,
     no_replay: Annotated[bool, typer.Option("--no-replay", help="Recall nothing.")] = False,
     format: Annotated[str | None, typer.Option(help="react or structured. [default: react]")] = None,
-    style: Annotated[str | None, typer.Option(help="Exemplars full or compact. [default: full]")] = None,
+    recall: Annotated[str | None, typer.Option(help="Which of them: verified+useful, or, to compare with it, verified, "
+                                                    "recent, random, add-all or none. [default: "
+                                                    "verified+useful]")] = None,
+    exemplars: Annotated[str | None, typer.Option(help="How they are shown: full, compact, or auto for what there is "
+                                                       "room for. [default: auto]")] = None,
+    failures: Annotated[bool | None, typer.Option("--failures/--no-failures", help="Tell in one line what went wrong "
+                                                  "before on tasks like this.", show_default=False)] = None,
     constrained: Annotated[bool | None, typer.Option(
         "--constrained/--free", help="Whether a grammar holds the model to the format. [default: constrained]",
         show_default=False)] = None,
@@ -48,16 +54,16 @@ def solve(
     from autorl.agent import Agent
     from autorl.errors import AutorlError, UsageError
     from autorl.registry import nobody
-    from autorl.replay.store import ReplayStore
     from autorl.types import Task
 
     if (task is None) == (resume is None):
         raise UsageError("give either a task or --resume RUN", 'For example: autorl solve "Make a deck about bees"')
-    kept = ReplayStore(settings.resolve({"store": store}).store)
+    kept = open_store(store)
     given = {
         "model": model, "base_url": base_url, "tools": tuple(tools) if tools else None,
         "readable": tuple(read) if read else None, "k": 0 if no_replay else k, "budget": budget, "format": format,
-        "style": style, "constrained": constrained, "temperature": temperature, "seed": seed, "store": store,
+        "recall": recall, "exemplars": exemplars, "failures": failures, "constrained": constrained,
+        "temperature": temperature, "seed": seed, "store": store,
         "max_tokens": max_tokens, "max_steps": max_steps, "max_seconds": max_seconds,
     }
     # A run goes on as it began, but for what is said anew.
@@ -118,7 +124,7 @@ def feedback(
 
 def _as_it_began(run: "Trajectory") -> dict[str, Any]:
     recorded = run.provenance.settings
-    same = {name: recorded.get(name) for name in ("temperature", "max_tokens", "constrained", "style", "base_url")}
+    same = {name: recorded.get(name) for name in ("temperature", "max_tokens", "constrained", "base_url")}
     tools = recorded.get("tools")
     return {**same, "model": run.provenance.model, "format": run.provenance.format, "seed": run.provenance.seed,
             "tools": tuple(tools) if tools else None}
@@ -158,9 +164,15 @@ def _watcher(*, quiet: bool) -> Any:
                 + (f", resumed at step {len(trajectory.steps) + 1}" if trajectory.steps else ""), style="dim")
             for recalled in trajectory.recalled:
                 mark = " (a seed: the store has no success with these tools yet)" if recalled.origin == "seed" else ""
-                say(f"Recalled {recalled.run}, likeness {recalled.score:.2f}{mark}", style="cyan")
+                shown = ", its actions alone" if recalled.style == "compact" else ""
+                say(f"Recalled {recalled.run}, likeness {recalled.score:.2f}{shown}{mark}", style="cyan")
             if not trajectory.recalled:
                 say("Recalled nothing", style="cyan")
+            remembered = trajectory.provenance.recall
+            for why, count in (remembered.get("left_out") or {}).items():
+                say(f"Left out of recall, {why}: {count}", style="yellow")
+            if remembered.get("warning"):
+                say(f"Told: {remembered['warning']}", style="cyan")
             say()
 
         def text(self, piece: str) -> None:

@@ -11,7 +11,7 @@ from autorl.describe import signature
 from autorl.errors import FormatError
 from autorl.formats import prompts
 from autorl.formats.prompts import Prompt
-from autorl.types import Action, Context, ToolSpec, Trajectory, clean_text
+from autorl.types import Action, Context, Style, ToolSpec, Trajectory, clean_text
 
 ELIDED = "[an earlier observation, left out to save space]"
 INPUT_CAP = 65_536
@@ -19,8 +19,6 @@ INPUT_CAP = 65_536
 NESTING = 64
 """Levels of lists and objects in arguments; whatever they go through afterwards has limits of its own."""
 _TOO_DEEP = f"the JSON object is nested more than {NESTING} levels deep"
-
-Style = Literal["full", "compact"]
 
 
 class Message(TypedDict):
@@ -52,15 +50,12 @@ class Constraint:
 
 
 class Format(ABC):
-    """One way to write a step. A format holds no state; `style` is how exemplars are shown."""
+    """One way to write a step. A format holds no state."""
 
     name: str
     form: str
     """The shape of an answer, as a correction repeats it."""
     stop: tuple[str, ...] = ()
-
-    def __init__(self, style: Style = "full") -> None:
-        self.style = style
 
     @abstractmethod
     def write(self, thought: str, action: Action) -> str:
@@ -87,13 +82,13 @@ class Format(ABC):
             messages.append({"role": "user", "content": f"Observation: {seen}"})
         return messages
 
-    def exemplar(self, trajectory: Trajectory) -> str:
+    def exemplar(self, trajectory: Trajectory, style: Style = "full") -> str:
         """A past success as text: every step with its observation, or (compact) the actions alone."""
         lines = [f"Task: {trajectory.task.text}"]
         for step in trajectory.steps:
             if step.action is None or step.observation is None or not step.observation.ok:
                 continue
-            if self.style == "compact":
+            if style == "compact":
                 lines.append(f"{step.action.name} {to_json(step.action.arguments)}")
             else:
                 lines += [self.write(step.thought, step.action), f"Observation: {step.observation.text}"]
@@ -127,14 +122,14 @@ class Format(ABC):
         return _system(self._prompts[0], tuple(spec.model_dump_json() for spec in tools))
 
     def _opening(self, context: Context) -> str:
-        exemplars = tuple(self.exemplar(exemplar.trajectory) for exemplar in context.exemplars)
-        return _opening(self._prompts[1], context.task.text, exemplars)
+        exemplars = tuple(self.exemplar(exemplar.trajectory, exemplar.style) for exemplar in context.exemplars)
+        return _opening(self._prompts[1], context.task.text, exemplars, context.warning)
 
 
 # Both are asked for at every step of a run and change at none.
 @lru_cache(maxsize=256)
-def _opening(prompt: Prompt, task: str, exemplars: tuple[str, ...]) -> str:
-    return prompt.render(exemplars=exemplars, task=task)
+def _opening(prompt: Prompt, task: str, exemplars: tuple[str, ...], warning: str) -> str:
+    return prompt.render(exemplars=exemplars, task=task, warning=warning)
 
 
 @lru_cache(maxsize=32)

@@ -2,18 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from autorl.errors import UsageError
 from autorl.replay import standing
-from autorl.replay.database import Database, insert
+from autorl.replay.database import Database
 from autorl.replay.rows import Rows
 from autorl.replay.schema import artifacts, injections, observations, runs, steps, tasks, trust_changes, verdicts
 from autorl.types import Trajectory, Trust
 
 _SOME = 500
+_A_STATEMENT = 100
+_APART = {"observation"}
+"""What of a step has a row of its own."""
 
 
 def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trust: Trust, why: str) -> list[str]:
@@ -23,16 +27,19 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
     about = [rows.task(trajectory.task) for trajectory, _ in made]
 
     def work(connection: sa.Connection) -> list[str]:
-        _have_tasks(connection, about)
+        _have_tasks(database, connection, about)
         there = _there(connection, runs.c.id, [row["id"] for _, row in made], runs.c.task, runs.c.started)
         for _, row in made:
             if row["id"] in there and there[row["id"]] != (row["task"], row["started"]):
                 raise UsageError(f"the id {row['id']} is that of another run", "Give the new run an id of its own")
         new = [(trajectory, row) for trajectory, row in made if row["id"] not in there]
-        _insert(connection, _contents(rows, new, trust, why))
+        for table, contents in _contents(rows, new, trust, why).items():
+            _insert(connection, table, contents)
         standing.add_records(connection, [
-            (shown.run, int(trajectory.verdict.passed), 1)
-            for trajectory, _ in new if trajectory.verdict for shown in trajectory.recalled])
+            standing.Credit(shown, int(trajectory.verdict.passed), 1,
+                            standing.without(connection, trajectory.id, row["task"], shown),
+                            int(trajectory.verdict.strict))
+            for trajectory, row in new if trajectory.verdict for shown in {r.run for r in trajectory.recalled}])
         standing.settle(database, connection, [row["id"] for trajectory, row in new if trajectory.verified])
         before.extend([] if before else (row["id"] for _, row in new))
         return [row["id"] for _, row in new] or before
@@ -40,11 +47,14 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
     return database.write(work)
 
 
-def _have_tasks(connection: sa.Connection, about: list[dict[str, Any]]) -> None:
+def _have_tasks(database: Database, connection: sa.Connection, about: list[dict[str, Any]]) -> None:
     if not about:
         return
     first = {row["id"]: row for row in reversed(about)}
-    connection.execute(insert(connection, tasks).on_conflict_do_nothing(), [first[task] for task in sorted(first)])
+    database.take_turn(connection, "tasks")  # so that tasks become visible in the order of their numbers
+    new = _insert(connection, tasks, [first[task] for task in sorted(first)], "ON CONFLICT DO NOTHING")
+    if new == len(about):
+        return
     kept = _there(connection, tasks.c.id, list(first), tasks.c.text)
     for row in about:
         (text,) = kept[row["id"]]
@@ -73,10 +83,9 @@ def _contents(rows: Rows, new: Sequence[tuple[Trajectory, dict[str, Any]]], trus
         of[runs].append({**row, **rows.end(trajectory), "owner": "", "trust": starts,
                          "passed": verdict and verdict["passed"], "score": verdict and verdict["score"]})
         for step in trajectory.steps:
-            where = {"run": name, "step": step.index}
-            of[steps].append({**where, "body": rows.json(step.model_copy(update={"observation": None}))})
+            of[steps].append({"run": name, "step": step.index, "body": rows.json(step, _APART)})
             if step.observation:
-                of[observations].append({**where, "body": rows.json(step.observation)})
+                of[observations].append({"run": name, "step": step.index, "body": rows.json(step.observation)})
         of[verdicts] += [verdict] if verdict else []
         of[injections] += rows.injections(trajectory)
         of[artifacts] += rows.artifacts(trajectory)
@@ -86,7 +95,22 @@ def _contents(rows: Rows, new: Sequence[tuple[Trajectory, dict[str, Any]]], trus
     return of
 
 
-def _insert(connection: sa.Connection, contents: dict[sa.Table, list[dict[str, Any]]]) -> None:
-    for table, rows in contents.items():
-        if rows:
-            connection.execute(table.insert(), rows)
+def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], conflict: str = "") -> int:
+    """Add rows of the same columns, many a statement; returns how many were added.
+
+    SQLAlchemy takes as long over a row as SQLite does, and the full-text index as long over a statement as over ten
+    rows of one.
+    """
+    added = 0
+    for start in range(0, len(rows), _A_STATEMENT):
+        some = rows[start : start + _A_STATEMENT]
+        statement = _inserting(connection.dialect.name, table, tuple(some[0]), len(some), conflict)
+        values = tuple(value for row in some for value in row.values())
+        added += connection.exec_driver_sql(statement, values).rowcount
+    return added
+
+
+@lru_cache(200)
+def _inserting(dialect: str, table: sa.Table, columns: tuple[str, ...], rows: int, conflict: str) -> str:
+    row = ", ".join([{"sqlite": "?", "postgresql": "%s"}[dialect]] * len(columns))
+    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([f'({row})'] * rows)} {conflict}"

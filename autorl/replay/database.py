@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from autorl.errors import StoreUnavailable
-from autorl.replay.schema import HEAD, embeddings, metadata
+from autorl.replay.schema import HEAD, embeddings, metadata, tasks
 
 PATIENCE = 30.0
 """Seconds to wait for another's write, and for a server that went away."""
@@ -20,9 +20,15 @@ COMMON = frozenset([
     "s", "t", "that", "the", "this", "to", "was", "with",
 ])
 """Words that a search leaves out unless there are no others."""
-KNOWN = ("0001", "0002")
+KNOWN = ("0001", "0002", "0003")
 """Every migration there has been, oldest first."""
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+MANY = 2_000
+"""Tasks that a search by words ranks, about, at most."""
+STRETCHES, SAMPLE = 8, 256
+"""How common a word is, is seen from so many stretches of so many tasks."""
+_REMEMBERED = 50_000
+_LAST_TASK = sa.select(sa.func.max(tasks.c.number))
 T = TypeVar("T")
 
 
@@ -35,6 +41,9 @@ class Database(ABC):
 
     where: Path | str
     artifacts: Path
+
+    def __init__(self) -> None:
+        self._estimates = Estimates()
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[sa.Connection]:
@@ -54,13 +63,58 @@ class Database(ABC):
         with self.writing() as connection:
             return work(connection)
 
+    def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
+        """Ids of tasks that share telling words with `text`, best first, with a score (higher is better).
+
+        A word that stands in very many tasks tells little and costs the most, so only the rarest are ranked by. Where
+        all are common, the newest tasks that hold the rarest of them together are given, without an order.
+        """
+        words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:2000])))
+        words = ([word for word in words if word not in COMMON] or words)[:64]
+        if not words:
+            return []
+        count = connection.scalar(_LAST_TASK) or 0
+        holding = self._estimates.of(words, count, lambda new: self._estimate(connection, new, count))
+        words.sort(key=lambda word: holding[word])
+        rare, room = [], MANY
+        for word in words:
+            room -= holding[word]
+            if room < 0:
+                break
+            rare.append(word)
+        return self._any_of(connection, rare, limit) if rare else self._all_of(connection, words[:3], limit)
+
+    def _estimate(self, connection: sa.Connection, words: list[str], count: int) -> dict[str, int]:
+        """About how many of the `count` tasks hold each of `words`."""
+        size = min(SAMPLE, -(-count // STRETCHES))
+        starts = (count * n // STRETCHES + 1 for n in range(STRETCHES))
+        held = self._sample(connection, words, [(start, start + size - 1) for start in starts])
+        share = count / (size * STRETCHES) if size else 0
+        return {word: int((held[word] + 0.5) * share) if share > 1 else held[word] for word in words}
+
     @abstractmethod
-    def by_words(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        """Ids of tasks that hold any of `words`, best first, with a score (higher is better)."""
+    def _sample(self, connection: sa.Connection, words: list[str], ranges: list[tuple[int, int]]) -> dict[str, int]:
+        """How many of the tasks whose numbers are in these ranges hold each of `words`."""
+
+    @abstractmethod
+    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        """Ids of tasks that hold any of `words`, best first, with a score."""
+
+    @abstractmethod
+    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        """Ids of the newest tasks that hold all of `words`, all with the same score."""
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
-        """Add rows of `embeddings`; what is there already stays."""
-        connection.execute(insert(connection, embeddings).on_conflict_do_nothing(), rows)
+        """Add rows of `embeddings`."""
+        connection.execute(embeddings.insert(), rows)
+
+    def index_vectors(self, model: str, dimensions: int) -> None:  # noqa: B027  # only a server has an index of its own
+        """Have an index over the vectors of `model`, once there are enough of them, where the database has such."""
+
+    def nearest(self, connection: sa.Connection, model: str, vector: bytes,
+                limit: int) -> list[tuple[str, bytes]] | None:
+        """The tasks whose vectors are nearest to `vector`, each with its own; None if the database cannot tell."""
+        return None
 
     @abstractmethod
     def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
@@ -154,10 +208,18 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
     return INSERTS[connection.dialect.name](table)
 
 
-def telling_words(text: str) -> list[str]:
-    """The words of `text` to search for, at most 64.
+class Estimates:
+    """About how many tasks hold a word, remembered until the store has grown by half."""
 
-    Words that stand in every text say nothing of what it is about, and cost the most to look up.
-    """
-    words = dict.fromkeys(re.findall(r"\w+", text.lower()[:2000]))
-    return ([word for word in words if word not in COMMON] or list(words))[:64]
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, int]] = {}  # a word, when there were so many tasks, is held by so many
+
+    def of(self, words: list[str], count: int, sample: Callable[[list[str]], dict[str, int]]) -> dict[str, int]:
+        found = {word: self._known.get(word) for word in words}
+        new = [word for word, then in found.items() if then is None or then[0] * 1.5 < count]
+        if new:
+            made = {word: (count, holding) for word, holding in sample(new).items()}
+            self._known = {} if len(self._known) > _REMEMBERED else self._known
+            self._known.update(made)
+            found.update(made)
+        return {word: then[1] for word, then in found.items() if then}

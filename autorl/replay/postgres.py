@@ -19,6 +19,10 @@ SCHEMA = "autorl"
 """The tables stand in a schema of their own, so that one database can serve other programs too."""
 PASSING = ("08", "57P", "40001", "40P01", "53300")
 """Beginnings of error codes that another attempt may not meet: no connection, shut down, conflict, too many."""
+INDEX_FROM = 5_000
+"""Vectors from which an index is faster than looking at each."""
+LONGEST_INDEXED = 4_000
+"""Dimensions that an index of pgvector takes, at half precision."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -30,6 +34,7 @@ class Postgres(Database):
     """
 
     def __init__(self, url: sa.URL) -> None:
+        super().__init__()
         self.where = url.render_as_string(hide_password=True)
         self.artifacts = settings.home() / "artifacts"
         self.schema = str(url.query.get("schema", SCHEMA))
@@ -80,23 +85,65 @@ class Postgres(Database):
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
 
-    def by_words(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+    def _sample(self, connection: sa.Connection, words: list[str], ranges: list[tuple[int, int]]) -> dict[str, int]:
+        counts = (f"count(*) FILTER (WHERE words @@ to_tsquery('autorl_words', :w{n}))" for n in range(len(words)))
+        within = " OR ".join(f"number BETWEEN {start} AND {end}" for start, end in ranges)
+        held = connection.execute(sa.text(f"SELECT {', '.join(counts)} FROM tasks WHERE {within}"),
+                                  {f"w{n}": f"'{word}'" for n, word in enumerate(words)}).one()
+        return dict(zip(words, held, strict=True))
+
+    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
         rows = connection.execute(sa.text(
-            "SELECT id, ts_rank(words, query) AS score FROM tasks, to_tsquery('autorl_words', :words) AS query "
-            "WHERE words @@ query ORDER BY score DESC LIMIT :limit"
-        ), {"words": " | ".join(f"'{word}'" for word in words), "limit": limit})
+            "SELECT id, ts_rank(words, query) AS score FROM (SELECT id, words, query FROM tasks, "
+            "to_tsquery('autorl_words', :words) AS query WHERE words @@ query LIMIT :most) "
+            "ORDER BY score DESC LIMIT :limit"
+        ), {"words": " | ".join(f"'{word}'" for word in words), "most": 5 * database.MANY, "limit": limit})
         return [(task, float(score)) for task, score in rows]
+
+    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        rows = connection.execute(sa.text(
+            "SELECT id FROM tasks WHERE words @@ to_tsquery('autorl_words', :words) ORDER BY number DESC LIMIT :limit"
+        ), {"words": " & ".join(f"'{word}'" for word in words), "limit": limit})
+        return [(task, 1.0) for (task,) in rows]
+
+    def index_vectors(self, model: str, dimensions: int) -> None:
+        if not self.meaning or dimensions > LONGEST_INDEXED:
+            return
+        name = f"meaning_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+        with self.reading() as connection:
+            there, last = connection.execute(sa.text(
+                "SELECT to_regclass(:name) IS NOT NULL, (SELECT max(number) FROM embeddings WHERE model = :model)"
+            ), {"name": name, "model": model}).one()
+        if there or (last or 0) < INDEX_FROM:
+            return
+        with self.writing() as connection:
+            self.take_turn(connection, name)
+            connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
+            connection.exec_driver_sql(
+                f"CREATE INDEX IF NOT EXISTS {name} ON embeddings USING hnsw "
+                f"((meaning::halfvec({dimensions})) halfvec_ip_ops) WHERE model = '{model}'")
+
+    def nearest(self, connection: sa.Connection, model: str, vector: bytes,
+                limit: int) -> list[tuple[str, bytes]] | None:
+        if not self.meaning:
+            return None
+        # The index looks at twice as many as it gives: so it finds more of the nearest.
+        connection.execute(sa.text("SELECT set_config('hnsw.ef_search', :n, true)"), {"n": str(min(2 * limit, 1000))})
+        kind = f"halfvec({len(vector) // 4})"
+        rows = connection.execute(sa.text(
+            f"SELECT task, vector FROM embeddings WHERE model = '{model}' "  # as the planner must see it for the index
+            f"ORDER BY meaning::{kind} <#> CAST(:wanted AS {kind}) LIMIT :limit"
+        ), {"wanted": _written(vector), "limit": limit})
+        return [(task, bytes(found)) for task, found in rows]
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         if not self.meaning:
             super().add_vectors(connection, rows)
             return
-        import numpy as np
-
         connection.execute(sa.text(
-            "INSERT INTO embeddings (task, model, vector, meaning) VALUES (:task, :model, :vector, "
-            "CAST(:meaning AS vector)) ON CONFLICT DO NOTHING"
-        ), [{**row, "meaning": str(np.frombuffer(row["vector"], dtype="<f4").tolist())} for row in rows])
+            "INSERT INTO embeddings (model, number, task, vector, meaning) VALUES (:model, :number, :task, :vector, "
+            "CAST(:meaning AS vector))"
+        ), [{**row, "meaning": _written(row["vector"])} for row in rows])
 
     def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
         return sa.and_(column.op("~>=~", is_comparison=True)(text),
@@ -160,6 +207,8 @@ class Postgres(Database):
                 self.take_turn(connection, "meaning")
                 connection.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
                 connection.exec_driver_sql("ALTER TABLE embeddings ADD COLUMN IF NOT EXISTS meaning vector")
+                for table in ("embeddings", "embedding_blocks", "embedders"):  # they are made again, with the column
+                    connection.exec_driver_sql(f"DELETE FROM {table}")
         except StoreUnavailable:
             return False  # not this user's to make; `autorl doctor` says so
         return True
@@ -202,6 +251,13 @@ class Postgres(Database):
             elif state:
                 remedy = "autorl doctor checks the store"
             raise StoreUnavailable(f"the replay store {self.where} failed: {what}", remedy) from error
+
+
+def _written(vector: bytes) -> str:
+    """A vector as pgvector reads it."""
+    import numpy as np
+
+    return str(np.frombuffer(vector, dtype="<f4").tolist())
 
 
 def _passes(error: BaseException | None) -> bool:

@@ -14,14 +14,16 @@ from autorl.replay.schema import (
     toolsets,
     verdicts,
 )
+from autorl.types import Status
 
 _run: sa.BindParameter[str] = sa.bindparam("run")
 _length = sa.select(sa.func.count()).where(steps.c.run == runs.c.id).scalar_subquery()
 
+_record = [sa.func.coalesce(column, 0) for column in (records.c.wins, records.c.shown, records.c.expected,
+                                                      records.c.strict)]
 _columns = (
     sa.select(recallable.c.run, recallable.c.task, tasks.c.text, toolsets.c.names, recallable.c.score,
-              recallable.c.steps, sa.func.coalesce(records.c.wins, 0), sa.func.coalesce(records.c.shown, 0),
-              recallable.c.source)
+              recallable.c.steps, *_record, recallable.c.source)
     .join(tasks, tasks.c.id == recallable.c.task).join(toolsets, toolsets.c.number == recallable.c.toolset)
     .outerjoin(records, records.c.exemplar == recallable.c.run)
 )
@@ -39,6 +41,33 @@ _best = (
 )
 BEST = _columns.where(tasks.c.id.in_(sa.bindparam("tasks", expanding=True)), recallable.c.run == _best)
 """The same, of some tasks and some toolsets: one run a task, found by index."""
+
+SOME = (
+    _columns.where(recallable.c.toolset.in_(sa.bindparam("toolsets", expanding=True)),
+                   recallable.c.number <= sa.bindparam("last"))
+    .order_by(recallable.c.number.desc()).limit(sa.bindparam("limit"))
+)
+"""Some of them, the newest first."""
+
+FINISHED = (
+    sa.select(runs.c.id, runs.c.task, tasks.c.text, runs.c.tools, sa.func.coalesce(runs.c.score, 0.0), runs.c.length,
+              *_record, runs.c.source)
+    .join(tasks, tasks.c.id == runs.c.task).outerjoin(records, records.c.exemplar == runs.c.id)
+    .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.status == Status.FINISHED.value,
+           runs.c.trust != "revoked", runs.c.pruned.is_(None))
+    .order_by(runs.c.started.desc())
+)
+"""Every run of some tasks that finished, whatever was said of it; the newest first."""
+
+_newest = (sa.select(verdicts.c.body).where(verdicts.c.run == runs.c.id).order_by(verdicts.c.id.desc()).limit(1)
+           .scalar_subquery())
+OUTCOMES = (
+    sa.select(runs.c.status, runs.c.passed, _newest)
+    .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.source == "local", runs.c.trust == "trusted",
+           sa.or_(runs.c.passed.is_not(None), runs.c.status.not_in([Status.FINISHED.value, Status.RUNNING.value])))
+    .order_by(runs.c.started.desc()).limit(sa.bindparam("limit"))
+)
+"""How the newest runs of some tasks went: status, whether it passed, its newest verdict."""
 
 SUMMARIES = (
     sa.select(runs.c.id, tasks.c.text, runs.c.status, runs.c.trust, runs.c.passed, runs.c.score, _length,

@@ -1,18 +1,18 @@
 """What can be asked of the store."""
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from autorl.errors import UnknownName, UsageError
 from autorl.replay import files, owner, queries
-from autorl.replay.database import Database, telling_words
-from autorl.replay.schema import embeddings, policy_runs, records, runs, toolsets, trust_changes
+from autorl.replay.database import Database
+from autorl.replay.schema import embeddings, policy_runs, recallable, records, runs, toolsets, trust_changes
 from autorl.types import (
     TRANSITIONS,
     Artifact,
@@ -46,7 +46,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that may be recalled: `wins` of the `shown` runs that were shown it passed."""
+    """A run that may be recalled.
+
+    wins: of the `shown` judged runs that were shown it, those that passed; expected: how many of them their tasks had
+    let expect without it; strict: how many of them a strict verifier judged
+    """
 
     run: str
     task: str
@@ -56,7 +60,26 @@ class Candidate:
     steps: int
     wins: int
     shown: int
+    expected: float
+    strict: int
     source: str
+
+
+class Record(NamedTuple):
+    """What came of the judged runs that were shown an exemplar (see `Candidate`)."""
+
+    wins: int
+    shown: int
+    expected: float
+    strict: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """That a run did not do what was asked: how it ended, and the checks that did not pass, by name."""
+
+    status: Status
+    checks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -105,10 +128,7 @@ class Reader:
 
     def by_words(self, text: str, *, limit: int) -> list[tuple[str, float]]:
         """Ids of tasks that share words with `text`, best first, with a score (higher is better)."""
-        words = telling_words(text)
-        if not words:
-            return []
-        return self._database.read(lambda connection: self._database.by_words(connection, words, limit))
+        return self._database.read(lambda connection: self._database.by_words(connection, text, limit))
 
     def candidates(self) -> list[Candidate]:
         """The best run of each task that finished, passed, is trusted and within the cap of its source."""
@@ -120,22 +140,56 @@ class Reader:
     def best(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
         """For each of these tasks the best run that may be recalled and called no tool but `tools`."""
         def question(connection: sa.Connection) -> list[Candidate]:
-            known = connection.execute(sa.select(toolsets.c.number, toolsets.c.names))
-            fitting = [number for number, names in known if set(json.loads(names)) <= set(tools)]
-            if not fitting:
-                return []
+            fitting = _fitting(connection, tools)
             return [
-                _candidate(row) for start in range(0, len(wanted), 500) for row in connection.execute(
-                    queries.BEST, {"tasks": list(wanted[start : start + 500]), "toolsets": fitting})
+                _candidate(row) for some in _pieces(wanted if fitting else []) for row in connection.execute(
+                    queries.BEST, {"tasks": some, "toolsets": fitting})
             ]
 
         return self._database.read(question)
 
-    def record(self, exemplar: str) -> tuple[int, int]:
-        """Of the judged runs that were shown `exemplar`: how many passed, and how many there are."""
-        query = sa.select(records.c.wins, records.c.shown).where(records.c.exemplar == exemplar)
+    def newest_finished(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
+        """For each of these tasks the newest run that finished, was not revoked and called no tool but `tools`.
+
+        Nobody need have verified or trusted it: it is what honest experiments compare recall with.
+        """
+        def question(connection: sa.Connection) -> list[Candidate]:
+            newest: dict[str, Candidate] = {}
+            for some in _pieces(wanted):
+                for row in connection.execute(queries.FINISHED, {"tasks": some}):
+                    if row[1] not in newest and (candidate := _candidate(row)).tools <= set(tools):
+                        newest[candidate.task] = candidate
+            return list(newest.values())
+
+        return self._database.read(question)
+
+    def some(self, tools: Collection[str], *, limit: int, below: float = 1.0) -> list[Candidate]:
+        """Runs that may be recalled and called no tool but `tools`, whatever their task; the newest first.
+
+        below: a place in 0..1 among all that may be recalled, from the oldest to the newest, to begin at
+        """
+        def question(connection: sa.Connection) -> list[Candidate]:
+            last = connection.scalar(sa.select(sa.func.max(recallable.c.number))) or 0
+            fitting = _fitting(connection, tools)
+            return [_candidate(row) for row in connection.execute(
+                queries.SOME, {"toolsets": fitting, "last": int(below * last), "limit": limit})] if fitting else []
+
+        return self._database.read(question)
+
+    def failures(self, wanted: Sequence[str], *, limit: int) -> tuple[list[Failure], int]:
+        """The newest runs of these tasks, made here and trusted, that failed, and how many such runs were looked at."""
+        def question(connection: sa.Connection) -> tuple[list[Failure], int]:
+            rows = connection.execute(queries.OUTCOMES, {"tasks": list(wanted), "limit": limit}).all()
+            return [_failure(status, body) for status, passed, body in rows if not passed], len(rows)
+
+        return self._database.read(question)
+
+    def record(self, exemplar: str) -> Record:
+        """What came of the runs that were shown `exemplar`."""
+        query = sa.select(records.c.wins, records.c.shown, records.c.expected, records.c.strict).where(
+            records.c.exemplar == exemplar)
         found = self._database.read(lambda connection: connection.execute(query).one_or_none())
-        return (found.wins, found.shown) if found else (0, 0)
+        return Record(*found) if found else Record(0, 0, 0.0, 0)
 
     def trust_changes(self, run: str) -> list[TrustChange]:
         """How the trust in `run` (its whole id) changed, oldest first."""
@@ -159,9 +213,9 @@ class Reader:
         """The embeddings by `model` of these tasks, as far as there are any."""
         def question(connection: sa.Connection) -> dict[str, bytes]:
             found: dict[str, bytes] = {}
-            for start in range(0, len(wanted), 500):
+            for some in _pieces(wanted):
                 query = sa.select(embeddings.c.task, embeddings.c.vector).where(
-                    embeddings.c.model == model, embeddings.c.task.in_(wanted[start : start + 500]))
+                    embeddings.c.model == model, embeddings.c.task.in_(some))
                 found.update((task, vector) for task, vector in connection.execute(query))
             return found
 
@@ -216,6 +270,22 @@ class Reader:
         ])
 
 
+def _pieces(wanted: Sequence[str]) -> Iterator[list[str]]:
+    """So many at a time as a statement takes."""
+    return (list(wanted[start : start + 500]) for start in range(0, len(wanted), 500))
+
+
+def _fitting(connection: sa.Connection, tools: Collection[str]) -> list[int]:
+    """Numbers of the sets of tools that hold none but `tools`."""
+    known = connection.execute(sa.select(toolsets.c.number, toolsets.c.names))
+    return [number for number, names in known if set(json.loads(names)) <= set(tools)]
+
+
+def _failure(status: str, verdict: str | None) -> Failure:
+    checks = Verdict.model_validate_json(verdict).checks if verdict else ()
+    return Failure(Status(status), tuple(check.name for check in checks if not check.passed))
+
+
 def _candidate(row: Any) -> Candidate:
     run, task, text, tools, *rest = row
     return Candidate(run, task, text, frozenset(json.loads(tools)), *rest)
@@ -242,8 +312,8 @@ def trajectory_of(row: Any, taken: Sequence[Any], shown: Sequence[Any], made: Se
         id=row["id"], task=Task.model_validate_json(row["task_body"]), status=Status(row["status"]),
         reason=row["reason"], answer=row["answer"],
         steps=tuple(_step(step, observation) for step, observation in taken),
-        recalled=tuple(Recalled(run=r["exemplar"], rank=r["rank"], score=r["score"], origin=r["origin"])
-                       for r in shown),
+        recalled=tuple(Recalled(run=r["exemplar"], rank=r["rank"], score=r["score"], origin=r["origin"],
+                                style=r["style"]) for r in shown),
         artifacts=tuple(Artifact(path=a["path"], sha256=a["sha256"], bytes=a["bytes"]) for a in made),
         verdict=Verdict.model_validate_json(verdict) if verdict else None,
         provenance=Provenance.model_validate_json(row["provenance"]),

@@ -1,24 +1,22 @@
 """Which past successes a policy is shown before it starts on a task."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 from autorl.errors import UnknownName, UsageError
 from autorl.registry import Toolset
-from autorl.replay import embed
-from autorl.replay.store import Candidate, ReplayStore
-from autorl.types import Exemplar, Recalled, Task, Trajectory
+from autorl.replay import curate, embed
+from autorl.replay.search import Search
+from autorl.replay.store import ReplayStore
+from autorl.types import Exemplar, Recalled, RecallMode, Style, Task, Trajectory
 
-if TYPE_CHECKING:
-    import numpy as np
-
-FUSION = 60.0
-"""The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
-TWINS = 0.97
-"""Cosine from which two tasks say the same; only the better one of them is shown."""
+TRIES = 100
+"""Runs that are measured against the budget before recall gives up."""
+Size = Callable[[Trajectory, Style], int]
 
 
 @dataclass(frozen=True)
@@ -26,55 +24,70 @@ class Recall:
     """How to recall.
 
     k: exemplars at most, 0 for none; budget: tokens they may take together
+    mode: which past runs, and in what order. `verified+useful`: trusted successes by likeness and by how much they
+        helped before. The others are there to compare it with: `verified` leaves out what helped, `random` and `recent`
+        the likeness, `add-all` the verdicts and the trust (anything finished and not revoked); `none` recalls nothing.
+    style: how exemplars are shown; `auto` shows all of one while that leaves room for the others, else its actions
     same_task: whether a success on this very task may be shown; switch it off to measure
+    failures: whether to say in one line what went wrong before on tasks like this one
+    seed: of the mode `random`
     """
 
     k: int = 2
     budget: int = 1500
+    mode: RecallMode = "verified+useful"
+    style: Literal["full", "compact", "auto"] = "auto"
     same_task: bool = True
+    failures: bool = False
+    seed: int | None = None
 
 
-def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Callable[[Trajectory], int],
-           how: Recall = Recall()) -> list[Exemplar]:
+@dataclass(frozen=True)
+class Recollection:
+    """What recall gave.
+
+    exemplars: best last (the closest to the task reads freshest)
+    warning: what went wrong before on tasks like this, empty for nothing
+    left_out: what was not shown or could not be looked at, by why, such as {"over the budget": 1}
+    """
+
+    exemplars: tuple[Exemplar, ...] = ()
+    warning: str = ""
+    left_out: dict[str, Any] = field(default_factory=dict)
+
+
+def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Size,
+           how: Recall = Recall()) -> Recollection:
     """Past successes to show the policy before it starts `task` (the C_+ of the method).
 
-    Only runs that finished, passed and are trusted, whose every tool is at hand, count. They are
-    ordered by likeness in words and in meaning, fused by reciprocal rank, then by how often those who
-    were shown them passed, then by brevity. While there are none, the packs' seeds stand in.
-    `size` gives the tokens of a trajectory as an exemplar. Returns at most `how.k` exemplars, best last
-    (the closest to the task reads freshest). Raises StoreUnavailable if the store cannot be read.
+    Only runs that finished, passed and are trusted, whose every tool is at hand, count. The nearest tasks by words
+    and by meaning are fused by reciprocal rank; then comes how much those who were shown a run gained by it, then its
+    score, then brevity. While there are none, the packs' seeds stand in. `size` gives the tokens of a trajectory as an
+    exemplar. Raises StoreUnavailable if the store cannot be read; without the embedder it goes by words alone, and
+    says so.
     """
-    if how.k == 0:
-        return []
+    if how.k == 0 or how.mode == "none":
+        return Recollection()
     names = {tool.name for tool in tools}
-    found = [c for c in store.candidates() if c.tools <= names] if store else []
-    if not found:
-        return _from_seeds(task, tools.seeds, names, size, how)
-    assert store is not None
-    if not how.same_task:
-        found = [c for c in found if c.task != task.id]
-    chosen: list[Exemplar] = []
-    shown: list[str] = []
-    left = how.budget
-    likeness, twins = _likeness(store, task, found)
-    for candidate in sorted(found, key=lambda c: _worth(c, likeness[c.task][0]), reverse=True):
-        if any(twins(candidate.task, other) for other in shown):
-            continue
-        trajectory = store.get(candidate.run)
-        tokens = size(trajectory)
-        if tokens <= left:
-            left -= tokens
-            shown.append(candidate.task)
-            chosen.append(Exemplar(trajectory, round(likeness[candidate.task][1], 4)))
-        if len(chosen) == how.k:
-            break
-    return chosen[::-1]
+    choice = _Choice(size, how)
+    notes: dict[str, Any] = {}
+    warning, found = "", False
+    if store is not None:
+        search = Search(store, task, names, how.mode, how.seed)
+        found = _from_store(store, task, search, choice, how)
+        warning = curate.warning(store, search.near()) if how.failures else ""
+        notes = search.notes
+    for score, seed in _seeds(task, tools.seeds, names, how.same_task) if not found else ():
+        if not choice.done:
+            choice.offer(seed, score, "seed")
+    return Recollection(tuple(choice.chosen[::-1]), warning, {**notes, **choice.left_out})
 
 
 def as_recalled(exemplars: Sequence[Exemplar]) -> tuple[Recalled, ...]:
     """What a trajectory says of the exemplars it was shown, rank 0 being the best (the last)."""
     return tuple(
-        Recalled(run=exemplar.trajectory.id, rank=rank, score=exemplar.score, origin=exemplar.origin)
+        Recalled(run=exemplar.trajectory.id, rank=rank, score=exemplar.score, origin=exemplar.origin,
+                 style=exemplar.style)
         for rank, exemplar in enumerate(reversed(exemplars))
     )
 
@@ -91,67 +104,71 @@ def shown_before(store: ReplayStore, trajectory: Trajectory, seeds: Sequence[Pat
             except UnknownName:
                 found = None
         if found is not None:
-            exemplars.append(Exemplar(found, recalled.score, recalled.origin))
+            exemplars.append(Exemplar(found, recalled.score, recalled.origin, recalled.style))
     return exemplars
 
 
-def _worth(candidate: Candidate, likeness: float) -> tuple[float, float, int]:
-    # Laplace's rule: without a record an exemplar counts as one that helps every other time.
-    usefulness = (candidate.wins + 1) / (candidate.shown + 2)
-    return likeness * (0.5 + usefulness), candidate.score, -candidate.steps
+def _from_store(store: ReplayStore, task: Task, search: Search, choice: "_Choice", how: Recall) -> bool:
+    """Choose from the store; returns whether there was anything to choose from."""
+    found = False
+    for candidate in search.candidates():
+        found = True
+        if not how.same_task and candidate.task == task.id:
+            continue
+        if how.mode == "verified+useful" and curate.harmful(candidate):
+            choice.left_out["did harm before"] += 1
+        elif not any(search.twins(candidate.task, exemplar.trajectory.task.id) for exemplar in choice.chosen):
+            choice.offer(store.get(candidate.run), search.likeness(candidate.task), "store")
+        if choice.done:
+            break
+    return found
 
 
-def _likeness(
-    store: ReplayStore, task: Task, found: Sequence[Candidate]
-) -> tuple[dict[str, tuple[float, float]], Callable[[str, str], bool]]:
-    """How like `task` each candidate's task is, fused for the order and by its cosine alone for the record.
+class _Choice:
+    """What is shown, while it is being chosen."""
 
-    Both are in 0..1. The function tells whether two of them are twins.
-    """
-    kept = store.vectors([c.task for c in found], embed.NAME)
-    new = [c for c in found if c.task not in kept]
-    if new:
-        made = dict(zip((c.task for c in new), (row.tobytes() for row in embed.embed([c.text for c in new])),
-                        strict=True))
-        store.keep_vectors(made.items(), embed.NAME)
-        kept.update(made)
-    import numpy as np
+    def __init__(self, size: Size, how: Recall) -> None:
+        self._size, self._how = size, how
+        self._left = how.budget
+        self._tried = 0
+        self.chosen: list[Exemplar] = []
+        self.left_out: Counter[str] = Counter()
 
-    matrix = np.frombuffer(b"".join(kept[c.task] for c in found), dtype="<f4").reshape(len(found), -1)
-    meaning = matrix @ embed.embed([task.text])[0]
-    shared = dict(store.by_words(task.text, limit=200))
-    words = np.array([shared.get(c.task, 0.0) for c in found])
-    fused = (1 / (FUSION + 1 + _ranks(meaning)) + 1 / (FUSION + 1 + _ranks(words))) * (FUSION + 1) / 2
-    cosines = meaning.clip(0, 1)
-    likeness = {c.task: (float(one), float(other)) for c, one, other in zip(found, fused, cosines, strict=True)}
-    place = {c.task: index for index, c in enumerate(found)}
-    return likeness, lambda one, other: float(matrix[place[one]] @ matrix[place[other]]) > TWINS
+    @property
+    def done(self) -> bool:
+        return len(self.chosen) == self._how.k or self._tried == TRIES
+
+    def offer(self, trajectory: Trajectory, score: float, origin: Literal["store", "seed"]) -> None:
+        """Take it if it fits."""
+        self._tried += 1
+        for style, tokens in self._shown(trajectory):
+            if tokens <= self._left:
+                self._left -= tokens
+                self.chosen.append(Exemplar(trajectory, round(score, 4), origin, style))
+                return
+        self.left_out["over the budget"] += 1
+
+    def _shown(self, trajectory: Trajectory) -> Iterator[tuple[Style, int]]:
+        """The ways in which it may be shown, the better one first, each with its tokens."""
+        style = self._how.style
+        share = self._left // (self._how.k - len(self.chosen))
+        if style == "full" or (style == "auto" and self._size(trajectory, "full") <= share):
+            yield "full", self._size(trajectory, "full")
+        if style != "full":
+            yield "compact", self._size(trajectory, "compact")
 
 
-def _ranks(scores: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
-    """The place of each score, the highest at 0. Equals share a place, so that what is said of them decides."""
-    import numpy as np
-
-    falling = -scores.round(6)
-    return np.searchsorted(np.sort(falling), falling)
-
-
-def _from_seeds(task: Task, seeds: Sequence[Path], names: set[str], size: Callable[[Trajectory], int],
-                how: Recall) -> list[Exemplar]:
+def _seeds(task: Task, seeds: Sequence[Path], names: set[str], same_task: bool) -> list[tuple[float, Trajectory]]:
+    """The packs' own exemplars for these tools, the nearest first."""
     usable = [
         seed for path in seeds for seed in _read_seeds(path)
-        if {action.name for action in seed.actions} <= names and (how.same_task or seed.task.id != task.id)
+        if {action.name for action in seed.actions} <= names and (same_task or seed.task.id != task.id)
     ]
     if not usable:
         return []
-    scores = embed.embed([seed.task.text for seed in usable]) @ embed.embed([task.text])[0]
-    chosen: list[Exemplar] = []
-    left = how.budget
-    for score, seed in sorted(zip(scores.tolist(), usable, strict=True), key=lambda pair: -pair[0]):
-        if len(chosen) < how.k and (tokens := size(seed)) <= left:
-            left -= tokens
-            chosen.append(Exemplar(seed, round(score, 4), "seed"))
-    return chosen[::-1]
+    embedder = embed.load()
+    scores = embedder.embed([seed.task.text for seed in usable]) @ embedder.embed([task.text])[0]
+    return sorted(zip(scores.tolist(), usable, strict=True), key=lambda pair: -pair[0])
 
 
 @lru_cache(maxsize=32)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 _BEGIN = r"(?:\b|(?<=\\[bfnrt]))"  # of a word, or after an escape such as the \n of JSON that a policy wrote
 _SHAPES = re.compile(
@@ -22,9 +23,19 @@ _SHAPES = re.compile(
     # A key whose end was cut off is a secret as well.
     r"|-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S]){0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
-_MARKS = ("sk-", "pk-", "rk-", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "hf_", "xox", "AKIA", "ASIA",
-          "AIza", "eyJ", "://", "PRIVATE KEY")
-"""One of these stands in whatever `_SHAPES` matches."""
+_MARKS = tuple((letter, re.compile(pattern).search) for letter, pattern in (
+    ("-", r"-(?<=[spr]k-)"),
+    ("_", r"_(?<=[ha][pousrft]_)(?:(?<=gh[pousr]_)|(?<=_pat_)|(?<=hf_))"),  # field names have many, so in two steps
+    ("x", r"x(?<=xox)"),
+    ("K", r"K(?:(?<=AK)IA|(?<=PRIVATE K)EY)"),
+    ("S", r"S(?<=AS)IA"),
+    ("z", r"z(?<=AIz)a"),
+    ("J", r"J(?<=eyJ)"),
+    ("@", r"://[^\s/:@]{0,100}:[^\s/@]{1,200}@"),
+))
+"""One of these is found in whatever `_SHAPES` matches, each by its rarest letter: nearly all text has none, and to see
+that takes a hundredth of the time.
+"""
 _TELLING = ("KEY", "TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL")
 _SHORTEST = 8
 """Characters of the shortest value of an environment variable that counts as a secret."""
@@ -47,19 +58,26 @@ def redactor() -> Callable[[str], str]:
         for secret in secrets:
             if secret in text:
                 text = text.replace(secret, REDACTED)
-        # Plain search is many times faster than the pattern, and nearly all text holds no mark.
-        for mark in _MARKS:
-            if mark in text:
+        for letter, found in _MARKS:
+            if letter in text and found(text):
                 return _SHAPES.sub(REDACTED, text)
         return text
 
     return redact
 
 
-def redacted_json(value: BaseModel, redact: Callable[[str], str]) -> str:
-    """`value` as JSON without its secrets. What is taken out is text; a number that looks alike stays."""
-    text = value.model_dump_json()
-    return text if redact(text) == text else within(value, redact).model_dump_json()
+def redacted_json(value: BaseModel, redact: Callable[[str], str], without: set[str] | None = None) -> str:
+    """`value` as JSON without its secrets. What is taken out is text; a number that looks alike stays.
+
+    without: names of fields to leave out
+    """
+    text = _json(value, without)
+    return text if redact(text) == text else _json(within(value, redact), without)
+
+
+def _json(value: BaseModel, without: set[str] | None) -> str:
+    """What `model_dump_json` gives, in half the time."""
+    return to_json(value, exclude=without, inf_nan_mode="null").decode()
 
 
 def within(value: Any, redact: Callable[[str], str]) -> Any:

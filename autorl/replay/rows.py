@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 from json import dumps
 from typing import Any
 
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from autorl.errors import UsageError
 from autorl.replay import owner
@@ -23,6 +24,7 @@ class Rows:
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
+        self._name = lru_cache(1000)(self.clean)  # the same few stand in every run
 
     def task(self, task: Task) -> dict[str, Any]:
         clean: Task = within(task, self.clean)
@@ -34,44 +36,50 @@ class Rows:
             if not 0 < len(name) <= IDS or clean_text(name) != name:
                 raise UsageError(f"the {kind} id {name[:80]!r} cannot be kept",
                                  f"Use 1 to {IDS} characters of plain text")
-        provenance = within(trajectory.provenance, self.clean)
+        provenance = trajectory.provenance
         return {
             "id": trajectory.id, "task": self.clean(trajectory.task.id), "status": Status.RUNNING.value, "reason": "",
-            "answer": "", "trust": "trusted", "tools": "[]", "provenance": self.json(trajectory.provenance),
+            "answer": "", "trust": "trusted", "tools": "[]", "provenance": self.json(provenance),
             "owner": owner.this(), "started": trajectory.started.isoformat(), "seconds": trajectory.seconds,
-            **{name: getattr(provenance, name) for name in ("source", "format", "model", "adapter", "tools_hash")},
+            "source": self._name(provenance.source), "format": self._name(provenance.format),
+            "model": self._name(provenance.model), "tools_hash": self._name(provenance.tools_hash),
+            "adapter": provenance.adapter and self._name(provenance.adapter),
         }
 
     def end(self, trajectory: Trajectory) -> dict[str, Any]:
         called = sorted({action.name for action in trajectory.actions})
         return {
             "status": trajectory.status.value, "reason": self.clean(trajectory.reason),
-            "answer": self.clean(trajectory.answer), "tools": self.clean(dumps(called)),
+            "answer": self.clean(trajectory.answer), "tools": self._name(dumps(called)),
             "seconds": trajectory.seconds, "length": len(trajectory.steps),
         }
 
     def artifacts(self, trajectory: Trajectory) -> list[dict[str, Any]]:
-        return [{"run": trajectory.id, **within(artifact, self.clean).model_dump()}
-                for artifact in trajectory.artifacts]
+        return [{"run": trajectory.id, "path": self.clean(artifact.path), "sha256": self.clean(artifact.sha256),
+                 "bytes": artifact.bytes} for artifact in trajectory.artifacts]
 
     def verdict(self, run: str, verdict: Verdict) -> dict[str, Any]:
-        return {"run": run, "verifier": self.clean(verdict.verifier), "passed": verdict.passed,
+        return {"run": run, "verifier": self._name(verdict.verifier), "passed": verdict.passed,
                 "score": verdict.score, "body": self.json(verdict), "created": now()}
 
     def trust_change(self, run: str, trust: Trust, why: str, who: str) -> dict[str, Any]:
         return {"run": run, "trust": trust, "why": self.clean(why), "who": self.clean(who), "created": now()}
 
-    def json(self, value: Step | Observation | Provenance | Verdict) -> str:
+    def json(self, value: Step | Observation | Provenance | Verdict, without: set[str] | None = None) -> str:
+        """`value` as JSON that can be kept. without: fields to leave out"""
         try:
-            text = redacted_json(value, self._redact)
+            text = to_json(value, exclude=without, inf_nan_mode="null").decode()
         except PydanticSerializationError:  # a lone surrogate, which no file and no database takes
             value = within(value, clean_text)
-            text = redacted_json(value, self._redact)
+            text = redacted_json(value, self._redact, without)
+        if len(text) <= LONGEST and self._redact(text) == text:
+            return text
+        text = redacted_json(value, self._redact, without)
         longest = LONGEST
         while len(text) > LONGEST and longest > 1000:
             longest //= 2
             value = _shortened(value, longest)
-            text = redacted_json(value, self._redact)
+            text = redacted_json(value, self._redact, without)
         return text
 
     def clean(self, text: str) -> str:
@@ -79,7 +87,8 @@ class Rows:
         return text if text.isascii() and "\x00" not in text else clean_text(text)
 
     def injections(self, trajectory: Trajectory) -> list[dict[str, Any]]:
-        return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score}
+        return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score,
+                 "style": r.style}
                 for r in trajectory.recalled]
 
 

@@ -16,7 +16,7 @@ from autorl.replay import standing
 from autorl.replay.reading import trajectory_of
 from autorl.replay.schema import policies, policy_runs, sources, trust_changes, verdicts
 from autorl.replay.store import ReplayStore
-from autorl.types import Trajectory, Verdict
+from autorl.types import Status, Trajectory, Verdict
 
 TABLES = ("tasks", "runs", "steps", "observations", "verdicts", "injections", "artifacts", "trust_changes", "policies",
           "policy_runs", "sources")
@@ -149,7 +149,9 @@ def _run(readable: sqlite3.Connection, run: str) -> tuple[Trajectory, str]:
     whole = [row for index, row in enumerate(taken) if row["step"] == index]
     said = about.get("length") or len(taken)
     seen = [answers.get(row["step"]) for row in whole]
-    holes = [index for index, answer in enumerate(seen[:-1]) if answer is None]
+    # The last action of a run that was cut off may have had no answer; that of a finished one had.
+    answered = seen if about["status"] == Status.FINISHED else seen[:-1]
+    holes = [index for index, answer in enumerate(answered) if answer is None]
     kept = holes[0] if holes else len(whole)
     torn = f"rescued up to step {kept} of {max(said, len(taken))}" if kept < max(said, len(taken)) else ""
     trajectory = trajectory_of({**about, "task_body": task["body"]}, list(zip((r["body"] for r in whole[:kept]),

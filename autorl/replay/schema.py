@@ -17,9 +17,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
 )
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. Opening a store that has it costs no migration tool."""
 
 metadata = MetaData()
@@ -94,6 +95,7 @@ injections = Table(
     Column("exemplar", String(64), nullable=False, index=True),  # a run, or a seed of a tool pack
     Column("origin", String(8), nullable=False),
     Column("score", Float, nullable=False),
+    Column("style", String(8), nullable=False, default="full"),
     PrimaryKeyConstraint("run", "rank"),
 )
 
@@ -108,10 +110,28 @@ artifacts = Table(
 
 embeddings = Table(
     "embeddings", metadata,
-    Column("task", String(64), ForeignKey("tasks.id"), nullable=False),
     Column("model", Name, nullable=False),
+    Column("number", Integer, nullable=False),  # 0, 1, 2, ... of each model
+    Column("task", String(64), ForeignKey("tasks.id"), nullable=False),
     Column("vector", LargeBinary, nullable=False),  # float32, little-endian, of length 1
-    PrimaryKeyConstraint("task", "model"),
+    PrimaryKeyConstraint("model", "number"),
+    UniqueConstraint("task", "model"),
+)
+
+embedding_blocks = Table(
+    "embedding_blocks", metadata,
+    Column("model", Name, nullable=False),
+    Column("block", Integer, nullable=False),
+    Column("vectors", LargeBinary, nullable=False),  # as `meaning.pack` makes it
+    PrimaryKeyConstraint("model", "block"),
+)
+"""The vectors again, small and many to a row, so that a process has them all soon after it started."""
+
+embedders = Table(
+    "embedders", metadata,
+    Column("model", Name, primary_key=True),
+    Column("dimensions", Integer, nullable=False),
+    Column("upto", Integer, nullable=False),  # tasks up to this number have their vector
 )
 
 trust_changes = Table(
@@ -150,12 +170,15 @@ recallable = Table(
 """The runs that finished, passed and are trusted, within the cap of their source."""
 Index("recallable_by_task", recallable.c.task, recallable.c.toolset, recallable.c.score)
 Index("recallable_by_source", recallable.c.source)
+Index("recallable_by_toolset", recallable.c.toolset, recallable.c.number)
 
 records = Table(
     "records", metadata,
     Column("exemplar", String(64), primary_key=True),  # a run, or a seed of a tool pack
     Column("wins", Integer, nullable=False),
     Column("shown", Integer, nullable=False),
+    Column("expected", Float, nullable=False, default=0.0),  # wins that their tasks had let expect without it
+    Column("strict", Integer, nullable=False, default=0),  # how many of them a strict verifier judged
 )
 """Of the judged runs that were shown an exemplar: how many there are, and how many of them passed."""
 

@@ -27,6 +27,7 @@ class SQLite(Database):
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.where = self.path = path
         self.artifacts = path.parent / "artifacts"
         self._turn = threading.Lock()
@@ -56,12 +57,28 @@ class SQLite(Database):
         with self._errors(), self._turn, self._locked(), self._writers.begin() as connection:
             yield connection
 
-    def by_words(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        rows = connection.execute(sa.text(
-            "SELECT tasks.id, -task_words.rank FROM task_words JOIN tasks ON tasks.number = task_words.rowid "
-            "WHERE task_words MATCH :query ORDER BY task_words.rank LIMIT :limit"
-        ), {"query": " OR ".join(f'"{word}"' for word in words), "limit": limit})
+    def _sample(self, connection: sa.Connection, words: list[str], ranges: list[tuple[int, int]]) -> dict[str, int]:
+        one = "(SELECT count(*) FROM task_words WHERE task_words MATCH ?1 AND rowid BETWEEN {} AND {})"
+        counts = " + ".join(one.format(*stretch) for stretch in ranges)
+        bare = connection.connection.driver_connection
+        assert isinstance(bare, sqlite3.Connection)
+        return {word: bare.execute(f"SELECT {counts}", [f'"{word}"']).fetchone()[0] for word in words}
+
+    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        # BM25 is worked out for every row that is looked at, so there is an end to them.
+        rows = connection.exec_driver_sql(
+            "SELECT tasks.id, score FROM (SELECT rowid AS number, -rank AS score FROM task_words "
+            "WHERE task_words MATCH ? ORDER BY rowid DESC LIMIT ?) JOIN tasks USING (number) "
+            "ORDER BY score DESC LIMIT ?",
+            (" OR ".join(f'"{word}"' for word in words), 5 * database.MANY, limit))
         return [(task, float(score)) for task, score in rows]
+
+    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
+        rows = connection.exec_driver_sql(
+            "SELECT tasks.id FROM (SELECT rowid AS number FROM task_words WHERE task_words MATCH ? "
+            "ORDER BY rowid DESC LIMIT ?) JOIN tasks USING (number)",
+            (" AND ".join(f'"{word}"' for word in words), limit))
+        return [(task, 1.0) for (task,) in rows]
 
     def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
         return column.between(text, text + "\U0010ffff")

@@ -3,9 +3,8 @@
 Everything here happens inside the caller's transaction, so that `recallable` and `records` are true at every moment.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -21,7 +20,7 @@ from autorl.replay.schema import (
     trust_changes,
     verdicts,
 )
-from autorl.types import Status
+from autorl.types import Status, Verdict
 
 HERE = "local"
 """The source of what was run here; it has no cap unless one is set."""
@@ -29,13 +28,14 @@ CAP = 100
 """How many runs of another source may be recalled, unless its cap is set."""
 ELIGIBLE = sa.and_(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", runs.c.passed.is_(True))
 _SOME = 500
+_NEWEST = 200
 
 
 def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]) -> None:
     """Add a verdict (a row of `verdicts`): it becomes the newest of its run. A row that is there already is left."""
     run = verdict["run"]
-    before = connection.execute(
-        sa.select(runs.c.passed, runs.c.status).where(runs.c.id == run).with_for_update()).one_or_none()
+    before = connection.execute(sa.select(runs.c.passed, runs.c.status, runs.c.task)
+                                .where(runs.c.id == run).with_for_update()).one_or_none()
     if before and before.passed is not None:
         same = (verdicts.c[name] == verdict[name] for name in ("run", "created", "body"))
         if connection.scalar(sa.select(verdicts.c.id).where(*same)) is not None:
@@ -45,27 +45,52 @@ def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]
     connection.execute(runs.update().where(runs.c.id == run), {"passed": passed, "score": verdict["score"]})
     if before is None:
         return
-    shown = connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars().all()
-    add_records(connection, [(exemplar, int(passed) - int(before.passed or False), int(before.passed is None))
-                             for exemplar in set(shown)])
+    shown = set(connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars())
+    if before.passed is None:
+        strict = Verdict.model_validate_json(verdict["body"]).strict
+        add_records(connection, [
+            Credit(exemplar, int(passed), 1, without(connection, run, before.task, exemplar), int(strict))
+            for exemplar in shown])
+    else:
+        add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for exemplar in shown])
     if before.passed or (passed and before.status == Status.FINISHED):
         settle(database, connection, [run])
 
 
-def add_records(connection: sa.Connection, changes: Iterable[tuple[str, int, int]]) -> None:
-    """Add (exemplar, wins, shown) to what is known of each."""
-    wins: Counter[str] = Counter()
-    shown: Counter[str] = Counter()
-    for exemplar, more_wins, more_shown in changes:
-        wins[exemplar] += more_wins
-        shown[exemplar] += more_shown
+class Credit(NamedTuple):
+    """What the verdict on a run that was shown `exemplar` adds to its row of `records`."""
+
+    exemplar: str
+    wins: int
+    shown: int = 0
+    expected: float = 0.0
+    strict: int = 0
+
+
+def add_records(connection: sa.Connection, credits: Iterable[Credit]) -> None:
+    """Add to what is known of each exemplar."""
+    sums: dict[str, list[float]] = {}
+    for exemplar, *amounts in credits:
+        before = sums.get(exemplar, [0] * len(amounts))
+        sums[exemplar] = [one + other for one, other in zip(before, amounts, strict=True)]
     # In one order everywhere, so that two transactions cannot wait for each other.
-    rows = [{"exemplar": name, "wins": wins[name], "shown": shown[name]} for name in sorted(shown)
-            if wins[name] or shown[name]]
+    rows = [dict(zip(Credit._fields, (name, *sums[name]), strict=True)) for name in sorted(sums) if any(sums[name])]
     if rows:
         new = insert(connection, records)
         connection.execute(new.on_conflict_do_update(index_elements=["exemplar"], set_={
-            "wins": records.c.wins + new.excluded.wins, "shown": records.c.shown + new.excluded.shown}), rows)
+            name: records.c[name] + new.excluded[name] for name in Credit._fields[1:]}), rows)
+
+
+def without(connection: sa.Connection, run: str, task: str, exemplar: str) -> float:
+    """How often `task` passes without `exemplar`: of its other judged runs, the newest, by Laplace's rule."""
+    was_shown = sa.exists().where(injections.c.run == runs.c.id, injections.c.exemplar == exemplar)
+    newest = (sa.select(runs.c.passed)
+              .where(runs.c.task == task, runs.c.id != run, runs.c.passed.is_not(None), ~was_shown)
+              .order_by(runs.c.started.desc()).limit(_NEWEST)).subquery()
+    passed, judged = connection.execute(sa.select(
+        sa.func.coalesce(sa.func.sum(sa.cast(newest.c.passed, sa.Integer)), 0), sa.func.count())
+        .select_from(newest)).one()
+    return float((passed + 1) / (judged + 2))
 
 
 def change_trust(database: Database, connection: sa.Connection, change: dict[str, Any]) -> list[str]:

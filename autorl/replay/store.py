@@ -4,14 +4,15 @@ from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.journal import Journal
-from autorl.replay import bulk, files, owner, standing, upkeep
-from autorl.replay.database import INSERTS, insert
+from autorl.replay import bulk, embed, files, owner, standing, upkeep
+from autorl.replay.database import INSERTS, Database, insert
+from autorl.replay.embed import Embedder
 from autorl.replay.opening import open_database
 from autorl.replay.reading import Candidate, Reader, Summary
 from autorl.replay.redact import redactor
@@ -27,8 +28,12 @@ from autorl.replay.schema import (
     tasks,
 )
 from autorl.replay.upkeep import Pruning
+from autorl.replay.vectors import Vectors
 from autorl.types import Observation, Status, Step, Trajectory, Trust, Verdict
 from autorl.verify.checks import by_person
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Candidate", "ReplayStore", "Summary"]
 
@@ -38,14 +43,17 @@ class ReplayStore(Reader, Journal):
 
     where: a file, `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/DATABASE`; AUTORL_HOME/replay.db when None.
         It is made if it is not there.
+    embedder: what tells which tasks are alike in meaning (`embed.load`); the embedded model when None
     Safe to share between threads; several processes may use one store. While a PostgreSQL server is away, calls
     wait for it for half a minute.
     Raises StoreUnavailable, with what to do, if it cannot be opened; MissingExtra.
     """
 
-    def __init__(self, where: str | Path | None = None) -> None:
+    def __init__(self, where: str | Path | None = None, *, embedder: Embedder | None = None) -> None:
         self._database = open_database(where)
         self._rows = Rows(redactor())
+        self.embedder = embedder or embed.load()
+        self._vectors = Vectors(self._database, self.embedder)
         self._reap()
 
     @property
@@ -54,7 +62,22 @@ class ReplayStore(Reader, Journal):
         return self._database.where
 
     def close(self) -> None:
+        self._vectors.close()
         self._database.close()
+
+    def by_meaning(self, wanted: "np.ndarray[Any, Any]", *, limit: int) -> tuple[list[tuple[str, float, bytes]], int]:
+        """The tasks nearest to `wanted` (a vector by `embedder`), best first: (id, cosine, vector).
+
+        Nearly all of the nearest are found.
+
+        Also how many tasks could not be looked at, as they have no vector yet; those are made in the background.
+        Raises ModelUnavailable if the embedder cannot be reached.
+        """
+        return self._vectors.nearest(wanted, limit)
+
+    def embed_all(self) -> None:
+        """Make every vector that is lacking, here and now. Raises ModelUnavailable."""
+        self._vectors.catch_up()
 
     # What a run writes down (see Journal). Each may be done twice, when a server broke off before it answered.
 
@@ -65,7 +88,7 @@ class ReplayStore(Reader, Journal):
 
         def work(connection: sa.Connection) -> None:
             nonlocal claimed
-            _have_task(connection, task)
+            _have_task(self._database, connection, task)
             held = connection.execute(sa.select(runs.c.status, runs.c.owner, runs.c.task, runs.c.started)
                                       .where(runs.c.id == row["id"]).with_for_update()).first()
             if held and (held.task, held.started) != (row["task"], row["started"]):
@@ -166,12 +189,6 @@ class ReplayStore(Reader, Journal):
 
         self._database.write(work)
 
-    def keep_vectors(self, vectors: Iterable[tuple[str, bytes]], model: str) -> None:
-        """Keep embeddings of tasks."""
-        rows = [{"task": task, "model": model, "vector": vector} for task, vector in vectors]
-        if rows:
-            self._database.write(lambda connection: self._database.add_vectors(connection, rows))
-
     # Upkeep.
 
     def stats(self) -> dict[str, Any]:
@@ -187,7 +204,11 @@ class ReplayStore(Reader, Journal):
         return upkeep.prune(self._database, what)
 
     def compact(self) -> tuple[int, int]:
-        """Give back the room of what was deleted; returns the bytes on the disk before and after."""
+        """Give back the room of what was deleted, and bring every index up to date.
+
+        Returns the bytes on the disk before and after. Raises ModelUnavailable.
+        """
+        self.embed_all()
         before = self._database.size()
         self._database.compact()
         return before, self._database.size()
@@ -220,17 +241,24 @@ class ReplayStore(Reader, Journal):
                 {"status": Status.FAILED.value, "reason": "its process ended before the run did"}))
 
 
+_TASK = sa.select(tasks.c.text).where(tasks.c.id == sa.bindparam("id"))
+
+
 @cache
 def _adding(dialect: str, table: sa.Table) -> Any:
     """Built once: that takes longer than SQLite takes to do it."""
     return INSERTS[dialect](table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
 
 
-def _have_task(connection: sa.Connection, row: dict[str, Any]) -> None:
+def _have_task(database: Database, connection: sa.Connection, row: dict[str, Any]) -> None:
     """Keep the task if it is new. Raises UsageError if another one has its id."""
-    if connection.execute(_adding(connection.dialect.name, tasks), row).rowcount:
-        return
-    kept = connection.scalar(sa.select(tasks.c.text).where(tasks.c.id == row["id"]))
+    named = {"id": row["id"]}
+    kept = connection.scalar(_TASK, named)
+    if kept is None:
+        database.take_turn(connection, "tasks")  # so that tasks become visible in the order of their numbers
+        if connection.execute(_adding(connection.dialect.name, tasks), row).rowcount:
+            return
+        kept = connection.scalar(_TASK, named)
     if kept != row["text"]:
         raise UsageError(f"the task id '{row['id']}' is taken by another task: '{str(kept)[:80]}'",
                          "Give the task an id of its own, or none")

@@ -33,14 +33,14 @@ def test_a_run_is_revoked_with_the_reason_and_the_policies_are_named(kept: Repla
     shown = autorl("replay", "show", "good").stdout
     assert "Revoked by ada on" in shown
     assert "wrong facts" in shown
-    assert "Was shown to 1 runs that were judged, of which 0 passed" in shown
+    assert "Was shown to 1 runs that were judged, of which 0 passed; without it 0.5 were to be expected" in shown
     for command, trust in (("quarantine", "quarantined"), ("trust", "trusted")):
         said = json.loads(autorl("replay", command, "good", "--why", "because", "--json").stdout)
         assert (said["trust"], said["policies"]) == (trust, ["policy@1"])
     assert [c.run for c in kept.candidates()] == ["good"]
     full = json.loads(autorl("replay", "show", "good", "--json").stdout)
     assert [change["trust"] for change in full["trust_changes"]] == ["revoked", "quarantined", "trusted"]
-    assert full["record"] == {"wins": 0, "shown": 1}
+    assert full["record"] == {"wins": 0, "shown": 1, "expected": 0.5, "strict": 1}
 
 
 def test_a_reason_is_asked_for(kept: ReplayStore, autorl: Autorl) -> None:

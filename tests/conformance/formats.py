@@ -176,7 +176,7 @@ class FormatSuite:
         text = other.write("I greet", Action(name="ping", arguments={"to": "you"}))
         read = other.parse(text)
         step = a_step().model_copy(update={"thought": read.thought, "action": read.action, "raw": text})
-        shown = type(self.format)(style).exemplar(a_run("Greet", [step]))
+        shown = self.format.exemplar(a_run("Greet", [step]), style)
         assert "Task: Greet" in shown
         assert '"to": "you"' in shown
         assert ("pong" in shown) == (style == "full")

@@ -1,6 +1,5 @@
 """What every replay store must do. A test module gives `open_store`, which opens the same store each time anew."""
 
-import struct
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -228,15 +227,13 @@ class StoreSuite:
         assert (found.wins, found.shown) == (2, 3)
         assert (found.text, found.tools, found.steps) == ("Make tea", frozenset({"ping"}), 1)
 
-    def test_vectors_are_kept_and_given_by_their_model(self, store: ReplayStore) -> None:
+    def test_vectors_are_made_of_every_task_and_given_by_their_model(self, store: ReplayStore) -> None:
         tasks = [write(store, a_run(f"Task {n}")).task.id for n in range(3)]
-        vectors = {task: struct.pack("<2f", n, 0.5) for n, task in enumerate(tasks[:2])}
-        store.keep_vectors(vectors.items(), "one")
-        store.keep_vectors([(tasks[0], struct.pack("<2f", 9, 9))], "one")
-        assert store.vectors(tasks, "one") == vectors
-        assert store.vectors(tasks, "two") == {}
-        assert store.vectors([f"{n}" for n in range(1_200)] + tasks, "one").keys() == set(tasks[:2])
-        store.keep_vectors([], "one")
+        assert store.vectors(tasks, store.embedder.name) == {}
+        store.embed_all()
+        made = store.vectors([f"{n}" for n in range(1_200)] + tasks, store.embedder.name)
+        assert made == {task: store.embedder.embed([f"Task {n}"])[0].tobytes() for n, task in enumerate(tasks)}
+        assert store.vectors(tasks, "another") == {}
 
     # Going on.
 

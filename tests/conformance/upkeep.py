@@ -41,7 +41,7 @@ class UpkeepSuite:
         assert store.summary(runs[3].id).trust == "quarantined"
         assert [s.id for s in store.search("one")] == [first.id]
         assert store.add(runs) == [], "what is there is not added again"
-        assert store.record(first.id) == (0, 1)
+        assert store.record(first.id) == (0, 1, 0.5, 1)
 
     def test_ids_that_collide_are_refused_and_nothing_is_kept(self, store: ReplayStore) -> None:
         run = a_run("One", id="same")
@@ -150,10 +150,10 @@ class UpkeepSuite:
 
     def test_a_verdict_that_changes_changes_the_record_of_what_was_shown(self, store: ReplayStore) -> None:
         store.add([a_run(id="one", verdict=PASSED), a_run("Other", id="two", recalled=["one", "seed"])])
-        assert store.record("one") == (0, 0)
+        assert store.record("one") == (0, 0, 0, 0)
         for verdict, record in ((FAILED, (0, 1)), (PASSED, (1, 1)), (PASSED, (1, 1)), (FAILED, (0, 1))):
             store.judged("two", verdict)
-            assert store.record("one") == store.record("seed") == record
+            assert store.record("one")[:2] == store.record("seed")[:2] == record
         assert [(c.wins, c.shown) for c in store.candidates()] == [(0, 1)]
 
     def test_the_best_run_is_found_for_the_tasks_and_tools_that_are_asked_for(self, store: ReplayStore) -> None:
@@ -184,7 +184,7 @@ class UpkeepSuite:
         store.prune(what)
         assert {run.id for run in runs if not store.get(run.id).steps} == {"bad", "stuck", "shown"}
         assert store.counts() == before
-        assert store.record("good") == (0, 1)
+        assert store.record("good")[:2] == (0, 1)
         assert store.get("bad").verdict == FAILED
         assert store.pruned("bad") is not None
         assert store.prunable(timedelta(days=30)).runs == ()

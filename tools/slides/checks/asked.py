@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from autorl.replay.embed import embed
+from autorl.replay.embed import load
 from autorl.types import Check, Finding
 
 from ..requirements import topic_words, wanted
@@ -102,7 +102,7 @@ def meaning(deck: DeckContent, brief: Brief) -> Iterator[Check]:
         yield graded("meaning", [])
         return
     others = [" ".join(topic_words(run.task)) for run in brief.exemplars]
-    deck_vector, task_vector = embed([said, task])
+    deck_vector, task_vector = load().embed([said, task])
     own = float(deck_vector @ task_vector)
     far = _far_from(task, others)
     nearer = int((far @ deck_vector > own).sum())
@@ -121,7 +121,7 @@ def stray(deck: DeckContent, brief: Brief) -> Iterator[Check]:
     if len(texts) < _FEW or not brief.task.text.isascii() or not task:
         yield graded("stray", [])
         return
-    vectors, topics = embed(texts), _far_from(" ".join(task))
+    vectors, topics = load().embed(texts), _far_from(" ".join(task))
     said = [content_words(text) for text in texts]
     bad = []
     for number, slide in enumerate(deck.slides):
@@ -138,17 +138,17 @@ def stray(deck: DeckContent, brief: Brief) -> Iterator[Check]:
 
 
 def _cosine(one: str, other: str) -> float:
-    vectors = embed([one, other])
+    vectors = load().embed([one, other])
     return float(vectors[0] @ vectors[1])
 
 
 def _far_from(task: str, others: Sequence[str] = ()) -> "np.ndarray[Any, Any]":
     """The vectors of everyday topics and of `others`, without those that are near to `task`."""
-    vectors = np.concatenate((_topics(), embed(list(others)))) if others else _topics()
-    return vectors[(vectors @ embed([task])[0]) < _RELATED]
+    vectors = np.concatenate((_topics(), load().embed(list(others)))) if others else _topics()
+    return vectors[(vectors @ load().embed([task])[0]) < _RELATED]
 
 
 @cache
 def _topics() -> "np.ndarray[Any, Any]":
     text = Path(__file__).with_name("topics.txt").read_text(encoding="utf-8")
-    return embed([line for line in text.splitlines() if line and not line.startswith("#")])
+    return load().embed([line for line in text.splitlines() if line and not line.startswith("#")])

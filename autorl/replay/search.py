@@ -1,0 +1,141 @@
+"""Which past runs come into question for a task, the likeliest to help first."""
+
+import hashlib
+import random
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from autorl.errors import ModelUnavailable
+from autorl.replay import curate
+from autorl.replay.store import Candidate, ReplayStore
+from autorl.types import RecallMode, Task
+
+FUSION = 60.0
+"""The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
+TWINS = 0.97
+"""Cosine from which two tasks say the same."""
+WIDTHS = (40, 400, 4_000)
+"""How many of the nearest tasks are looked at; more of them only while those before were not enough."""
+_DRAWS, _NEAR = 200, 20
+
+
+class Search:
+    """One search in a store.
+
+    tools: names of the tools at hand; a run that called another does not come into question
+    notes: what could not be looked at, by why
+    """
+
+    def __init__(self, store: ReplayStore, task: Task, tools: Collection[str], mode: RecallMode,
+                 seed: int | None = None) -> None:
+        self._store, self._task, self._tools, self._mode, self._seed = store, task, tools, mode, seed
+        self.notes: dict[str, Any] = {}
+        self._vectors: dict[str, bytes] = {}
+        self._wanted = self._embedded()
+
+    def candidates(self) -> Iterator[Candidate]:
+        """One run a task, best first; nothing is asked of the store before it is needed."""
+        if self._mode == "random":
+            return self._drawn()
+        if self._mode == "recent":
+            return self._recent(set())
+        return self._near()
+
+    def near(self) -> list[str]:
+        """Ids of the nearest tasks, whatever came of them, best first."""
+        return list(self._fused(WIDTHS[0]))[:_NEAR]
+
+    def likeness(self, task: str) -> float:
+        """The cosine of `task` (its id) and the one that is asked for, 0..1; 0 if one of them has no vector."""
+        return 0.0 if self._wanted is None else max(0.0, _dot(self._vector(task), self._wanted.tobytes()))
+
+    def twins(self, one: str, other: str) -> bool:
+        """Whether two tasks say the same."""
+        return _dot(self._vector(one), self._vector(other)) > TWINS
+
+    def _near(self) -> Iterator[Candidate]:
+        seen: set[str] = set()
+        pool = self._store.newest_finished if self._mode == "add-all" else self._store.best
+        for width in WIDTHS:
+            fused = self._fused(width)
+            new = {task: likeness for task, likeness in fused.items() if task not in seen}
+            seen.update(new)
+            found = pool(list(new), self._tools)
+            lacking = [candidate.task for candidate in found if candidate.task not in self._vectors]
+            self._vectors.update(self._store.vectors(lacking, self._store.embedder.name))
+            yield from sorted(found, key=lambda c: self._worth(c, new[c.task]), reverse=True)
+            if len(fused) < width:
+                break
+        if self._mode != "add-all":
+            yield from self._recent(seen)
+
+    def _worth(self, candidate: Candidate, likeness: float) -> tuple[float, float, int]:
+        gain = curate.lift(candidate) if self._mode == "verified+useful" else 0.0
+        return likeness * (1 + gain), candidate.score, -candidate.steps
+
+    def _fused(self, width: int) -> dict[str, float]:
+        """The tasks nearest by words and by meaning, best first, each with its likeness in 0..1."""
+        words = self._store.by_words(self._task.text, limit=width)
+        meaning: list[tuple[str, float]] = []
+        if self._wanted is not None:
+            near, lacking = self._store.by_meaning(self._wanted, limit=width)
+            meaning = [(task, cosine) for task, cosine, _ in near]
+            self._vectors.update((task, vector) for task, _, vector in near)
+            if lacking:
+                self.notes["tasks without a vector yet"] = lacking
+        sides = [(_places(words), len(words)), (_places(meaning), len(meaning))]
+        fused = {
+            task: sum((FUSION + 1) / (FUSION + 1 + places.get(task, end)) for places, end in sides) / len(sides)
+            for task in dict.fromkeys([*sides[0][0], *sides[1][0]])
+        }
+        return dict(islice(sorted(fused.items(), key=lambda pair: -pair[1]), width))
+
+    def _recent(self, seen: set[str]) -> Iterator[Candidate]:
+        for candidate in self._store.some(self._tools, limit=_DRAWS):
+            if candidate.task not in seen:
+                seen.add(candidate.task)
+                yield candidate
+
+    def _drawn(self) -> Iterator[Candidate]:
+        digest = hashlib.sha256(f"{self._seed} {self._task.id}".encode()).digest()
+        drawing = random.Random() if self._seed is None else random.Random(int.from_bytes(digest[:8]))
+        seen: set[str] = set()
+        for _ in range(_DRAWS):
+            for candidate in self._store.some(self._tools, limit=1, below=drawing.random()):
+                if candidate.task not in seen:
+                    seen.add(candidate.task)
+                    yield candidate
+
+    def _embedded(self) -> Any:
+        try:
+            (wanted,) = self._store.embedder.embed([self._task.text])
+        except ModelUnavailable as error:
+            self.notes["by words alone"] = error.what
+            return None
+        return wanted if wanted.any() else None
+
+    def _vector(self, task: str) -> bytes:
+        if task not in self._vectors:
+            self._vectors[task] = b""
+            self._vectors.update(self._store.vectors([task], self._store.embedder.name))
+        return self._vectors[task]
+
+
+def _places(scored: Sequence[tuple[str, float]]) -> dict[str, int]:
+    """The place of each, the first at 0. Equals share a place, so that what is said of them decides."""
+    places: dict[str, int] = {}
+    place, before = 0, None
+    for index, (task, score) in enumerate(scored):
+        if round(score, 6) != before:
+            place, before = index, round(score, 6)
+        places[task] = place
+    return places
+
+
+def _dot(one: bytes, other: bytes) -> float:
+    import numpy as np
+
+    if not one or not other:
+        return 0.0
+    return float(np.frombuffer(one, dtype="<f4") @ np.frombuffer(other, dtype="<f4"))

@@ -1,0 +1,156 @@
+"""A vector for every task: made in the tasks' order, in the background where there are many, and searched."""
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from autorl.errors import AutorlError, StoreUnavailable
+from autorl.replay.database import Database, insert
+from autorl.replay.embed import Embedder
+from autorl.replay.meaning import BLOCK, Meaning, pack
+from autorl.replay.schema import embedders, embedding_blocks, embeddings, tasks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+AT_ONCE = 1_000
+"""Lacking vectors that a recall waits for, of an embedder that is in this process."""
+
+
+class Vectors:
+    """The vectors that one embedder made of a store's tasks. Safe to share between threads and processes."""
+
+    def __init__(self, database: Database, embedder: Embedder) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._meaning: Meaning | None = None
+        self._turn = threading.Lock()
+        self._closed = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def nearest(self, wanted: "np.ndarray[Any, Any]", limit: int) -> tuple[list[tuple[str, float, bytes]], int]:
+        """About the `limit` tasks nearest to the vector `wanted`: (task, cosine, vector), best first.
+
+        Also how many tasks could not be looked at yet, as they have no vector. What is lacking is made first if it is
+        little, else in the background. Raises ModelUnavailable.
+        """
+        import numpy as np
+
+        lacking = self.lacking()
+        at_once = self._embedder.batch if self._embedder.batch < AT_ONCE // 10 else AT_ONCE
+        if 0 < lacking <= at_once:
+            lacking = self.catch_up()
+        elif lacking:
+            self._behind()
+        found = self._database.read(lambda connection: self._nearest(connection, wanted, limit))
+        matrix = np.frombuffer(b"".join(vector for _, vector in found), dtype="<f4").reshape(len(found), len(wanted))
+        cosines = matrix @ wanted
+        order = np.argsort(-cosines, kind="stable")
+        return [(found[n][0], float(cosines[n]), found[n][1]) for n in order], lacking
+
+    def lacking(self) -> int:
+        """How many tasks have no vector yet."""
+        return self._database.read(lambda connection: (connection.scalar(_LAST) or 0) - self._upto(connection))
+
+    def catch_up(self) -> int:
+        """Make the vectors that are lacking; returns how many still are, which is 0 unless the store was closed.
+
+        Raises ModelUnavailable, StoreUnavailable; what was made until then is kept.
+        """
+        while not self._closed.is_set():
+            with self._turn:
+                new = self._database.read(lambda connection: connection.execute(
+                    _AFTER, {"number": self._upto(connection), "limit": self._embedder.batch}).all())
+                if new:
+                    made = self._embedder.embed([text for _, _, text in new])
+                    rows = [(task, vector.tobytes()) for (_, task, _), vector in zip(new, made, strict=True)]
+                    keep(self._database, self._embedder.name, rows, new[-1].number)
+            if not new:
+                if self._embedder.dimensions:
+                    self._database.index_vectors(self._embedder.name, self._embedder.dimensions)
+                return 0
+        return self.lacking()
+
+    def close(self) -> None:
+        self._closed.set()
+        if self._thread:
+            self._thread.join()
+
+    def _behind(self) -> None:
+        """Make what is lacking in a thread; whatever ends it, the next recall starts it again."""
+        def work() -> None:
+            try:
+                self.catch_up()
+            except AutorlError:
+                pass  # the next recall meets it, and tells
+
+        with self._turn:
+            if not self._closed.is_set() and not (self._thread and self._thread.is_alive()):
+                self._thread = threading.Thread(target=work, name="embedding", daemon=True)
+                self._thread.start()
+
+    def _nearest(self, connection: sa.Connection, wanted: "np.ndarray[Any, Any]",
+                 limit: int) -> Sequence[tuple[str, bytes]]:
+        model = self._embedder.name
+        found = self._database.nearest(connection, model, wanted.tobytes(), limit)
+        if found is not None:
+            return found
+        if self._meaning is None:
+            self._meaning = Meaning(model, len(wanted))
+        self._meaning.refresh(connection)
+        query = sa.select(embeddings.c.task, embeddings.c.vector).where(
+            embeddings.c.model == model, embeddings.c.number.in_(self._meaning.nearest(wanted, limit)))
+        return [(task, vector) for task, vector in connection.execute(query)]
+
+    def _upto(self, connection: sa.Connection) -> int:
+        return connection.scalar(_UPTO, {"model": self._embedder.name}) or 0
+
+
+def keep(database: Database, model: str, vectors: Sequence[tuple[str, bytes]], upto: int = 0) -> None:
+    """Keep the vectors that `model` made of these tasks, but for those that are there.
+
+    upto: all tasks up to this number have theirs now
+    Raises StoreUnavailable for vectors of another length than before.
+    """
+    def work(connection: sa.Connection) -> None:
+        database.take_turn(connection, f"embeddings {model}")
+        dimensions = len(vectors[0][1]) // 4
+        before = connection.scalar(sa.select(embedders.c.dimensions).where(embedders.c.model == model))
+        if before not in (None, dimensions):
+            raise StoreUnavailable(f"the embedder '{model}' makes vectors of {dimensions} numbers, and the store has "
+                                   f"{before} of it", "Has another model got its name? Give it one of its own")
+        row = insert(connection, embedders).values(model=model, dimensions=dimensions, upto=upto)
+        connection.execute(row.on_conflict_do_update(index_elements=["model"], set_={
+            "upto": sa.case((embedders.c.upto > upto, embedders.c.upto), else_=upto)}))
+        there = set(connection.execute(sa.select(embeddings.c.task).where(
+            embeddings.c.model == model, embeddings.c.task.in_([task for task, _ in vectors]))).scalars())
+        first = connection.scalar(_NEXT, {"model": model}) or 0
+        new = [(task, vector) for task, vector in dict(vectors).items() if task not in there]
+        if new:
+            database.add_vectors(connection, [
+                {"model": model, "number": first + n, "task": task, "vector": vector}
+                for n, (task, vector) in enumerate(new)])
+        for block in range(first // BLOCK, (first + len(new)) // BLOCK):
+            _pack(connection, model, block)
+
+    if vectors:
+        database.write(work)
+
+
+def _pack(connection: sa.Connection, model: str, block: int) -> None:
+    import numpy as np
+
+    within = embeddings.c.number.between(block * BLOCK, (block + 1) * BLOCK - 1)
+    vectors = connection.execute(sa.select(embeddings.c.vector).where(embeddings.c.model == model, within)
+                                 .order_by(embeddings.c.number)).scalars()
+    matrix = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(BLOCK, -1)
+    connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
+
+
+_LAST = sa.select(sa.func.max(tasks.c.number))
+_NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model == sa.bindparam("model"))
+_UPTO = sa.select(embedders.c.upto).where(embedders.c.model == sa.bindparam("model"))
+_AFTER = (sa.select(tasks.c.number, tasks.c.id, tasks.c.text).where(tasks.c.number > sa.bindparam("number"))
+          .order_by(tasks.c.number).limit(sa.bindparam("limit")))
