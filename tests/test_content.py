@@ -85,7 +85,7 @@ def test_a_prompt_that_cannot_be_filled_in_is_named_with_what_it_may_use(
 
 
 def test_what_a_task_says_is_never_a_template() -> None:
-    assert "{{ 7 * 7 }}" in prompts.load("task").render(task="{{ 7 * 7 }}", exemplars=["{% raw %}"])
+    assert "{{ 7 * 7 }}" in prompts.load("task").render(task="{{ 7 * 7 }}", exemplars=["{% raw %}"], warning="")
 
 
 def test_a_pack_is_a_module_in_tools_or_a_package_with_relative_imports(project: Path) -> None:

@@ -16,8 +16,9 @@ import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.replay import database
+from autorl.replay import postgres as postgres_store
 from autorl.replay.store import ReplayStore
-from autorl.types import Status
+from autorl.types import Status, Task
 from tests import children, postgres
 from tests.conformance.stores import StoreSuite, write
 from tests.conformance.upkeep import UpkeepSuite
@@ -258,3 +259,41 @@ def test_the_vectors_stand_where_pgvector_finds_them(server: Server, url: str) -
     vector = store.embedder.embed([task])[0].tolist()
     schema = url.rpartition("=")[2]
     assert server.ask(f"SELECT meaning <#> '{vector}' FROM {schema}.embeddings") == [(pytest.approx(-1.0),)]
+
+
+def test_many_vectors_get_an_index_that_answers_as_looking_at_each_does(
+    server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import numpy as np
+
+    monkeypatch.setattr(postgres_store, "INDEX_FROM", 100)
+    store = ReplayStore(url)
+    texts = [f"{what} for {whom} in {when}" for what in ("bees", "bikes", "bread", "jazz", "lava")
+             for whom in ("children", "bankers", "nurses", "sailors")
+             for when in ("spring", "summer", "autumn", "winter", "May", "June")]
+    store.add([a_run(text, verdict=PASSED) for text in texts])
+    store.embed_all()
+    (wanted,) = store.embedder.embed(["jazz for sailors in July"])
+    exact = np.argsort(-(store.embedder.embed(texts) @ wanted))[:5]
+    found, lacking = store.by_meaning(wanted, limit=20)
+    assert lacking == 0
+    assert [task for task, _, _ in found[:5]] == [Task.of(texts[n]).id for n in exact]
+    with store._database.reading() as connection:
+        connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
+        connection.exec_driver_sql("SET LOCAL enable_sort = off")
+        plan = connection.exec_driver_sql(
+            "EXPLAIN SELECT task FROM embeddings WHERE model = 'wordllama-l2-256' ORDER BY meaning::halfvec(256) <#> "
+            f"'{wanted.tolist()}'::halfvec(256) LIMIT 20").scalars().all()
+    assert any("Index Scan using meaning_" in line for line in plan)
+
+
+def test_what_is_common_is_seen_from_a_sample(url: str) -> None:
+    store = ReplayStore(url)
+    store.add([a_run(f"Make a deck for the team {n}", verdict=PASSED) for n in range(3_000)]
+              + [a_run("Make decks for the team about zymurgy", id="rare", verdict=PASSED)])
+    with store._database.reading() as connection:
+        held = store._database._held(connection, ["deck", "zymurgy", "nothing"])
+    assert held["deck"] == pytest.approx(3_001, rel=0.2)
+    assert held["zymurgy"] < 50
+    assert held["nothing"] < 50
+    assert len(store.by_words("a deck for the zymurgy team", limit=5)) == 1

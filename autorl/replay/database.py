@@ -23,12 +23,9 @@ COMMON = frozenset([
 KNOWN = ("0001", "0002", "0003")
 """Every migration there has been, oldest first."""
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-MANY = 2_000
+MANY = 500
 """Tasks that a search by words ranks, about, at most."""
-STRETCHES, SAMPLE = 8, 256
-"""How common a word is, is seen from so many stretches of so many tasks."""
-_REMEMBERED = 50_000
-_LAST_TASK = sa.select(sa.func.max(tasks.c.number))
+LAST_TASK = sa.select(sa.func.max(tasks.c.number))
 T = TypeVar("T")
 
 
@@ -41,9 +38,6 @@ class Database(ABC):
 
     where: Path | str
     artifacts: Path
-
-    def __init__(self) -> None:
-        self._estimates = Estimates()
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[sa.Connection]:
@@ -73,28 +67,19 @@ class Database(ABC):
         words = ([word for word in words if word not in COMMON] or words)[:64]
         if not words:
             return []
-        count = connection.scalar(_LAST_TASK) or 0
-        holding = self._estimates.of(words, count, lambda new: self._estimate(connection, new, count))
-        words.sort(key=lambda word: holding[word])
+        held = self._held(connection, words)
+        words.sort(key=lambda word: (held[word], -len(word)))
         rare, room = [], MANY
         for word in words:
-            room -= holding[word]
+            room -= held[word]
             if room < 0:
                 break
             rare.append(word)
         return self._any_of(connection, rare, limit) if rare else self._all_of(connection, words[:3], limit)
 
-    def _estimate(self, connection: sa.Connection, words: list[str], count: int) -> dict[str, int]:
-        """About how many of the `count` tasks hold each of `words`."""
-        size = min(SAMPLE, -(-count // STRETCHES))
-        starts = (count * n // STRETCHES + 1 for n in range(STRETCHES))
-        held = self._sample(connection, words, [(start, start + size - 1) for start in starts])
-        share = count / (size * STRETCHES) if size else 0
-        return {word: int((held[word] + 0.5) * share) if share > 1 else held[word] for word in words}
-
     @abstractmethod
-    def _sample(self, connection: sa.Connection, words: list[str], ranges: list[tuple[int, int]]) -> dict[str, int]:
-        """How many of the tasks whose numbers are in these ranges hold each of `words`."""
+    def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
+        """About how many tasks hold each of `words`; beyond `MANY` it does not matter how many more."""
 
     @abstractmethod
     def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
@@ -206,20 +191,3 @@ class Database(ABC):
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
     return INSERTS[connection.dialect.name](table)
-
-
-class Estimates:
-    """About how many tasks hold a word, remembered until the store has grown by half."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int]] = {}  # a word, when there were so many tasks, is held by so many
-
-    def of(self, words: list[str], count: int, sample: Callable[[list[str]], dict[str, int]]) -> dict[str, int]:
-        found = {word: self._known.get(word) for word in words}
-        new = [word for word, then in found.items() if then is None or then[0] * 1.5 < count]
-        if new:
-            made = {word: (count, holding) for word, holding in sample(new).items()}
-            self._known = {} if len(self._known) > _REMEMBERED else self._known
-            self._known.update(made)
-            found.update(made)
-        return {word: then[1] for word, then in found.items() if then}

@@ -100,15 +100,12 @@ class Endpoint:
         where = self._base_url or "OpenAI's endpoint"
         try:
             answer = self._client.embeddings.create(model=self.name, input=[text[:LONGEST] or " " for text in texts])
-        except openai.OpenAIError as error:
-            raise ModelUnavailable(f"the embeddings of '{self.name}' could not be had from {where}: {error}",
+            rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
+            made = _of_length_one(rows, len(texts))
+        except (openai.OpenAIError, ValueError, AttributeError, TypeError) as error:  # the SDK checks little itself
+            raise ModelUnavailable(f"no embeddings by '{self.name}' could be had from {where}: {error}",
                                    "Is it up, and the key and the name right? The settings are embedder and "
                                    "embedder_url") from error
-        rows = [item.embedding for item in sorted(answer.data, key=lambda item: item.index)]
-        if len(rows) != len(texts) or len({len(row) for row in rows}) != 1:
-            raise ModelUnavailable(f"{where} gave {len(rows)} embeddings for {len(texts)} texts, or of several lengths",
-                                   "Is it a server for embeddings?")
-        made = _of_length_one(rows, len(texts))
         self.dimensions = made.shape[1]
         return made
 
@@ -136,7 +133,9 @@ def _client(base_url: str | None) -> Any:
 def _of_length_one(rows: Any, count: int) -> "np.ndarray[Any, Any]":
     import numpy as np
 
-    vectors: np.ndarray[Any, Any] = np.nan_to_num(np.asarray(rows, dtype="<f4").reshape(count, -1))
+    vectors: np.ndarray[Any, Any] = np.nan_to_num(np.asarray(rows, dtype="<f4"))
+    if vectors.ndim != 2 or len(vectors) != count or not vectors.shape[1]:
+        raise ValueError(f"{count} texts gave numbers of the shape {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths > 1e-9, lengths, 1.0)
     return vectors

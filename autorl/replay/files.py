@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 from autorl import settings
@@ -11,6 +12,8 @@ from autorl.errors import StoreUnavailable
 from autorl.types import Artifact
 
 _TEMPORARY = ".copying-"
+_UNFINISHED = 86_400.0
+"""Seconds after which a copy that was begun is taken for one that its writer did not live to finish."""
 
 
 def place(folder: Path, sha256: str) -> Path:
@@ -68,10 +71,14 @@ def problem(folder: Path, run: str, artifact: Artifact) -> str:
 
 
 def drop_unused(folder: Path, used: set[str]) -> tuple[int, int]:
-    """Delete every kept content whose hash is not in `used`; returns how many files and bytes that were."""
+    """Delete every kept content whose hash is not in `used`; returns how many files and bytes that were.
+
+    Copies that nobody will finish, as their writer was killed, go too.
+    """
     count = size = 0
     for path in folder.glob("??/*"):
-        if path.name.startswith(_TEMPORARY) or path.parent.name + path.name in used:
+        going_on = path.name.startswith(_TEMPORARY) and time.time() - path.stat().st_mtime < _UNFINISHED
+        if going_on or path.parent.name + path.name in used:
             continue
         size += path.stat().st_size
         count += 1

@@ -36,11 +36,12 @@ def _of(pid: int) -> str:
 
 
 def _start(pid: int) -> str:
-    """When a process started, in ticks since the machine did (Linux); empty elsewhere."""
+    """When a process started, in ticks since the machine did (Linux); empty elsewhere, and once it has ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        told = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
+    return "" if told[0] in "ZX" else told[19]  # Z: dead, and its parent has not asked for it yet
 
 
 @cache

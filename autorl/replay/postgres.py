@@ -23,6 +23,7 @@ INDEX_FROM = 5_000
 """Vectors from which an index is faster than looking at each."""
 LONGEST_INDEXED = 4_000
 """Dimensions that an index of pgvector takes, at half precision."""
+_STRETCHES, _SAMPLE = 8, 256
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -34,7 +35,6 @@ class Postgres(Database):
     """
 
     def __init__(self, url: sa.URL) -> None:
-        super().__init__()
         self.where = url.render_as_string(hide_password=True)
         self.artifacts = settings.home() / "artifacts"
         self.schema = str(url.query.get("schema", SCHEMA))
@@ -60,6 +60,7 @@ class Postgres(Database):
 
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._closed = False
+        self._sampled: tuple[int, float, dict[str, int]] = (0, 1.0, {})  # tasks, how many each stands for, by stem
         self._migrate()
         self.meaning = self._prepare_meaning()
 
@@ -85,12 +86,23 @@ class Postgres(Database):
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
 
-    def _sample(self, connection: sa.Connection, words: list[str], ranges: list[tuple[int, int]]) -> dict[str, int]:
-        counts = (f"count(*) FILTER (WHERE words @@ to_tsquery('autorl_words', :w{n}))" for n in range(len(words)))
-        within = " OR ".join(f"number BETWEEN {start} AND {end}" for start, end in ranges)
-        held = connection.execute(sa.text(f"SELECT {', '.join(counts)} FROM tasks WHERE {within}"),
-                                  {f"w{n}": f"'{word}'" for n, word in enumerate(words)}).one()
-        return dict(zip(words, held, strict=True))
+    def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
+        # An index of words cannot tell how many there are without reading all of them: a sample of tasks can.
+        last = connection.scalar(database.LAST_TASK) or 0
+        if last > 1.5 * self._sampled[0]:
+            size = min(_SAMPLE, -(-last // _STRETCHES))
+            starts = (last * n // _STRETCHES + 1 for n in range(_STRETCHES))
+            within = " OR ".join(f"number BETWEEN {start} AND {start + size - 1}" for start in starts)
+            rows = connection.execute(sa.text("SELECT word, ndoc FROM ts_stat(:some)"),
+                                      {"some": f"SELECT words FROM tasks WHERE {within}"})
+            self._sampled = last, max(1.0, last / (size * _STRETCHES)), dict(rows.all())
+        _, share, found = self._sampled
+        stems = connection.execute(sa.text(
+            "SELECT word, tsvector_to_array(to_tsvector('autorl_words', word)) "
+            "FROM unnest(CAST(:words AS text[])) AS word"
+        ), {"words": words})
+        return {word: max((int((found.get(stem, 0) + 0.5) * share) for stem in parts), default=0)
+                for word, parts in stems}
 
     def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
         rows = connection.execute(sa.text(

@@ -172,7 +172,7 @@ class Reader:
             last = connection.scalar(sa.select(sa.func.max(recallable.c.number))) or 0
             fitting = _fitting(connection, tools)
             return [_candidate(row) for row in connection.execute(
-                queries.SOME, {"toolsets": fitting, "last": int(below * last), "limit": limit})] if fitting else []
+                queries.SOME, {"toolsets": fitting, "last": int(below * last) + 1, "limit": limit})] if fitting else []
 
         return self._database.read(question)
 

@@ -132,7 +132,7 @@ def _fill(readable: sqlite3.Connection, store: ReplayStore, saved: Saved) -> Non
             store.trust(str(run), "quarantined", torn, "autorl")
     for table in (policies, policy_runs, sources):
         _add(store, table, [dict(row) for row in readable.execute(f"SELECT * FROM {table.name}")
-                            if table is not policy_runs or row["run"] in rescued])
+                            if table is not policy_runs or row["run"] in rescued], saved)
 
 
 def _run(readable: sqlite3.Connection, run: str) -> tuple[Trajectory, str]:
@@ -162,20 +162,26 @@ def _run(readable: sqlite3.Connection, run: str) -> tuple[Trajectory, str]:
 def _history(readable: sqlite3.Connection, store: ReplayStore, run: str, saved: Saved) -> None:
     """The verdicts and the changes of trust of a run, in their order and with their dates."""
     for found in readable.execute("SELECT * FROM verdicts WHERE run = ? ORDER BY id", (run,)).fetchall():
-        row = {column.name: found[column.name] for column in verdicts.columns if column.name != "id"}
         try:
+            row = {column.name: found[column.name] for column in verdicts.columns if column.name != "id"}
             verdict = Verdict.model_validate_json(row["body"])
-        except ValueError:
+        except (ValueError, IndexError):
             saved.lost[run] = "a verdict of it cannot be read"
             continue
         row["passed"], row["score"] = verdict.passed, verdict.score
         store._database.write(partial(standing.judge, store._database, verdict=row))
         saved.verdicts += 1
-    _add(store, trust_changes, [
-        {column.name: row[column.name] for column in trust_changes.columns if column.name != "id"}
-        for row in readable.execute("SELECT * FROM trust_changes WHERE run = ? ORDER BY id", (run,))])
+    changes = [dict(row) for row in readable.execute("SELECT * FROM trust_changes WHERE run = ? ORDER BY id", (run,))]
+    for change in changes:
+        change.pop("id", None)
+    _add(store, trust_changes, changes, saved)
 
 
-def _add(store: ReplayStore, table: Any, rows: list[dict[str, Any]]) -> None:
-    if rows and set(rows[0]) <= set(table.columns.keys()):
-        store._database.write(lambda connection: connection.execute(table.insert(), rows))
+def _add(store: ReplayStore, table: Any, rows: list[dict[str, Any]], saved: Saved) -> None:
+    """Add these rows, as far as this version has their columns; what it does not take counts as a gap."""
+    known = [{name: value for name, value in row.items() if name in table.columns} for row in rows]
+    try:
+        if known:
+            store._database.write(lambda connection: connection.execute(table.insert(), known))
+    except StoreUnavailable:
+        saved.gaps[table.name] = saved.gaps.get(table.name, 0) + len(rows)

@@ -15,9 +15,9 @@ FUSION = 60.0
 """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
 TWINS = 0.97
 """Cosine from which two tasks say the same."""
-WIDTHS = (40, 400, 4_000)
+WIDTHS = (20, 200, 4_000)
 """How many of the nearest tasks are looked at; more of them only while those before were not enough."""
-_DRAWS, _NEAR = 200, 20
+_DRAWS = 200
 
 
 class Search:
@@ -44,7 +44,7 @@ class Search:
 
     def near(self) -> list[str]:
         """Ids of the nearest tasks, whatever came of them, best first."""
-        return list(self._fused(WIDTHS[0]))[:_NEAR]
+        return list(self._fused(WIDTHS[0]))
 
     def likeness(self, task: str) -> float:
         """The cosine of `task` (its id) and the one that is asked for, 0..1; 0 if one of them has no vector."""
@@ -62,8 +62,6 @@ class Search:
             new = {task: likeness for task, likeness in fused.items() if task not in seen}
             seen.update(new)
             found = pool(list(new), self._tools)
-            lacking = [candidate.task for candidate in found if candidate.task not in self._vectors]
-            self._vectors.update(self._store.vectors(lacking, self._store.embedder.name))
             yield from sorted(found, key=lambda c: self._worth(c, new[c.task]), reverse=True)
             if len(fused) < width:
                 break

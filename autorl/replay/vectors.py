@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from autorl.errors import AutorlError, StoreUnavailable
-from autorl.replay.database import Database, insert
+from autorl.replay.database import LAST_TASK, Database, insert
 from autorl.replay.embed import Embedder
 from autorl.replay.meaning import BLOCK, Meaning, pack
 from autorl.replay.schema import embedders, embedding_blocks, embeddings, tasks
@@ -52,7 +52,9 @@ class Vectors:
 
     def lacking(self) -> int:
         """How many tasks have no vector yet."""
-        return self._database.read(lambda connection: (connection.scalar(_LAST) or 0) - self._upto(connection))
+        last, upto = self._database.read(
+            lambda connection: connection.execute(_STATE, {"model": self._embedder.name}).one())
+        return (last or 0) - (upto or 0)
 
     def catch_up(self) -> int:
         """Make the vectors that are lacking; returns how many still are, which is 0 unless the store was closed.
@@ -149,8 +151,8 @@ def _pack(connection: sa.Connection, model: str, block: int) -> None:
     connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
 
 
-_LAST = sa.select(sa.func.max(tasks.c.number))
 _NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model == sa.bindparam("model"))
 _UPTO = sa.select(embedders.c.upto).where(embedders.c.model == sa.bindparam("model"))
+_STATE = sa.select(LAST_TASK.scalar_subquery(), _UPTO.scalar_subquery())
 _AFTER = (sa.select(tasks.c.number, tasks.c.id, tasks.c.text).where(tasks.c.number > sa.bindparam("number"))
           .order_by(tasks.c.number).limit(sa.bindparam("limit")))
