@@ -55,6 +55,7 @@ class Agent:
     model: `provider:model` (see `autorl models list`), or a Model
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
+    memory: where runs are recalled from, if not from `store`; nothing is written to it but vectors of its tasks
     format: react or structured
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
@@ -64,6 +65,7 @@ class Agent:
     model: str | Model = "local"
     tools: Sequence[Any] = ("slides",)
     store: ReplayStore | None = None
+    memory: ReplayStore | None = None
     format: str = "react"
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
@@ -106,7 +108,7 @@ class Agent:
         verifier = choose(task, verify, self.toolset.verifiers)
         policy = self.policy
         recalled = recall(
-            self.store, task, tools=self.toolset, how=self.recall,
+            self.memory or self.store, task, tools=self.toolset, how=self.recall,
             size=lambda trajectory, style: policy.model.count(policy.format.exemplar(trajectory, style)),
         )
         trajectory = Trajectory(id=new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
@@ -122,7 +124,7 @@ class Agent:
             raise UsageError("an agent without a store has nothing to resume", "Give it one: store=ReplayStore()")
         trajectory = self.store.reopen(run)
         verifier = choose(trajectory.task, verify, self.toolset.verifiers)
-        exemplars = shown_before(self.store, trajectory, self.toolset.seeds)
+        exemplars = shown_before(self.memory or self.store, trajectory, self.toolset.seeds)
         return self._go_on(trajectory, exemplars, verifier, watcher)
 
     def solve_many(self, tasks: Iterable[str | Task], *, concurrency: int = 4,

@@ -23,7 +23,7 @@ from autorl.types import FINISH, Observation, Provenance, Step, Verdict
 from tests import children
 from tests.children import word_agent
 from tests.conformance.stores import write
-from tests.worlds import PASSED, WORDS, a_run, a_step, add, adds_words, look, ping, say
+from tests.worlds import FAILED, PASSED, WORDS, a_run, a_step, add, adds_words, look, ping, say
 
 DONE = say("finish", answer="42")
 Script = list[str | Completion] | Callable[[Request], str | Completion]
@@ -355,6 +355,32 @@ def test_a_success_becomes_an_exemplar_and_a_failure_does_not(store: ReplayStore
     assert len(run.recalled) == 1
     assert "Make tea True" in model.requests[0].messages[1]["content"]
     assert "Make tea False" not in model.requests[0].messages[1]["content"]
+
+
+def test_a_memory_is_recalled_from_and_the_store_is_written_to(store: ReplayStore) -> None:
+    memory = ReplayStore("memory.db")
+    write(memory, a_run("Make some tea", id="past", verdict=PASSED))
+    remembering = agent([DONE, DONE], store=store, memory=memory, recall=Recall())
+    for _ in range(2):
+        run = remembering.solve("Make tea for two", verify=lambda _: True)
+        assert [r.run for r in run.recalled] == ["past"]
+    assert [s.id for s in memory.newest()] == ["past"]
+    assert store.counts()["passed"] == 2
+    memory.close()
+
+
+def test_what_recall_left_out_and_the_warning_it_gave_are_kept_and_told_again_on_a_resume(store: ReplayStore) -> None:
+    write(store, a_run("Make tea quickly", verdict=FAILED))
+    write(store, a_run("Make some tea", [a_step(observation="x" * 9_000)], verdict=PASSED))
+    model = Scripted([say("ping"), say("ping")])
+    how = Recall(failures=True, style="full", budget=100)
+    run = agent([], model=model, store=store, recall=how, limits=Limits(steps=1)).solve("Make tea for two")
+    told = "Of 2 earlier runs on tasks like this one, 1 failed."
+    assert run.provenance.recall == {"left_out": {"over the budget": 1}, "warning": told}
+    assert told in model.requests[0].messages[1]["content"]
+    model = Scripted([DONE])
+    agent([], model=model, store=store).resume(run.id)
+    assert told in model.requests[0].messages[1]["content"]
 
 
 # Going on.

@@ -1,6 +1,7 @@
 """The database behind the store: what SQLite and PostgreSQL have in common, and migrations that run by themselves."""
 
 import re
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -26,6 +27,8 @@ INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.ins
 MANY = 500
 """Tasks that a search by words ranks, about, at most."""
 LAST_TASK = sa.select(sa.func.max(tasks.c.number))
+_MIGRATING = threading.Lock()
+"""Alembic does one migration at a time in a process."""
 T = TypeVar("T")
 
 
@@ -148,7 +151,7 @@ class Database(ABC):
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         config.set_main_option("path_separator", "os")
-        with self.writing() as connection:
+        with _MIGRATING, self.writing() as connection:
             self._make_room(connection)
             if self._revision(connection) != HEAD:  # another process may have been first
                 config.attributes["connection"] = connection

@@ -48,6 +48,14 @@ class StoreSuite:
         write(store, run)
         assert store.get(run.id) == run
 
+    def test_threads_may_open_a_new_store_at_once(self, open_store: Opener) -> None:
+        threads = [threading.Thread(target=lambda: write(open_store(), a_run())) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert open_store().counts()["finished"] == 6
+
     def test_another_opening_of_the_store_sees_it_all(self, open_store: Opener) -> None:
         run = write(open_store(), a_run(verdict=PASSED))
         assert open_store().get(run.id) == run
