@@ -111,12 +111,9 @@ class SQLite(Database):
             bare = connection.connection.driver_connection  # VACUUM cannot run inside a transaction
             assert isinstance(bare, sqlite3.Connection)
             connection.rollback()
-            try:
-                for command in ("INSERT INTO task_words(task_words) VALUES ('optimize')", "VACUUM", "ANALYZE",
-                                "PRAGMA wal_checkpoint(TRUNCATE)"):
-                    bare.execute(command).fetchall()
-            except sqlite3.Error as error:
-                raise sa.exc.DBAPIError.instance("compact", None, error, sqlite3.Error) from error
+            for command in ("INSERT INTO task_words(task_words) VALUES ('optimize')", "VACUUM", "ANALYZE",
+                            "PRAGMA wal_checkpoint(TRUNCATE)"):
+                bare.execute(command).fetchall()
 
     def size(self) -> int:
         files = (Path(f"{self.path}{suffix}") for suffix in ("", "-wal"))
@@ -148,7 +145,9 @@ class SQLite(Database):
 
         @sa.event.listens_for(engine, "begin")
         def began(connection: sa.Connection) -> None:
-            connection.exec_driver_sql(begin)
+            bare = connection.connection.driver_connection  # ten times as fast as through SQLAlchemy
+            assert isinstance(bare, sqlite3.Connection)
+            bare.execute(begin)
 
         return engine
 
@@ -167,8 +166,8 @@ class SQLite(Database):
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DBAPIError as error:
-            what = str(error.orig)
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            what = str(error.orig if isinstance(error, sa.exc.DBAPIError) else error)
             remedy = "Name another store: AUTORL_STORE=FILE"
             if "not a database" in what or "malformed" in what or "no such table" in what:
                 remedy = (f"The file is damaged. Rescue what can be read: autorl replay salvage {self.path} NEW. "
