@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli import doctor, init, models, output, replay, solve, tools
+from autorl.cli import doctor, init, models, output, replay, solve, tasks, tools
 
 app = typer.Typer(
     name="autorl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -39,6 +39,7 @@ app.command("solve")(solve.solve)
 app.command("feedback")(solve.feedback)
 app.add_typer(replay.app, name="replay")
 app.add_typer(tools.app, name="tools")
+app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)

@@ -17,6 +17,7 @@ COMMANDS = [
     *(("replay", name) for name in ("trust", "revoke", "quarantine", "cap", "stats", "verify", "prune", "compact",
                                    "salvage")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),
+    *(("tasks", name) for name in ("list", "show", "check", "generate")),
 ]
 
 

@@ -1,7 +1,9 @@
 """Decides whether a run made the deck that was asked for: the verifier `slides`, version 2."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from autorl.types import Check, Exemplar, Finding, Task, Trajectory, Verdict, pass_at
 from autorl.workspace import Workspace
@@ -10,6 +12,7 @@ from .checks import CONTENT, LOOKS, RENDERED, Brief, graded, hidden
 from .opening import BrokenDeck, deck_files
 from .reading import read_deck
 from .render import NotRendered, available, render
+from .requirements import slides_asked, wanted
 from .sight import as_seen
 from .values import DeckContent
 
@@ -45,6 +48,10 @@ class SlidesVerifier:
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
     ) -> Verdict:
         return verdict(report(task, trajectory, workspace, exemplars, rendered=self.rendered))
+
+    def asked(self, task: Task) -> dict[str, Any]:
+        """What `task` asks of a deck, by name. Raises UsageError for a requirement that cannot be read."""
+        return {"slides": str(slides_asked(task) or ""), **asdict(wanted(task))}
 
 
 def verdict(checks: Sequence[Check]) -> Verdict:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import cache
 
 # What XML cannot hold (python-pptx would write `_x000B_` or fail), and what no reader can see.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff\ud800-\udfff]")
@@ -34,7 +35,14 @@ def without_bullet(text: str) -> str:
 def words(text: str) -> list[str]:
     """The words of `text` in lower case. Scripts written without spaces give one word a character."""
     folded = unicodedata.normalize("NFKC", text).casefold().replace("'s ", " ").replace("’s ", " ")
-    return re.findall(r"\w+", _UNSPACED.sub(lambda match: f" {match[0]} ", folded))
+    return _word(folded.isascii()).findall(_UNSPACED.sub(lambda match: f" {match[0]} ", folded))
+
+
+@cache
+def _word(ascii: bool) -> "re.Pattern[str]":
+    """A word. The vowel signs of Indic scripts belong to it, which \\w leaves out."""
+    marks = "" if ascii else "".join(chr(n) for n in range(0x300, 0x3000) if unicodedata.category(chr(n))[0] == "M")
+    return re.compile(rf"[\w{marks}]+")
 
 
 def real_words(text: str) -> set[str]:
