@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli import doctor, init, models, output, replay, solve, tasks, tools
+from autorl.cli import collect, doctor, init, models, output, replay, solve, tasks, tools
 
 app = typer.Typer(
     name="autorl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -37,6 +37,7 @@ def root(
 
 app.command("solve")(solve.solve)
 app.command("feedback")(solve.feedback)
+app.command("collect")(collect.collect)
 app.add_typer(replay.app, name="replay")
 app.add_typer(tools.app, name="tools")
 app.add_typer(tasks.app, name="tasks")

@@ -69,6 +69,15 @@ OUTCOMES = (
 )
 """How the newest runs of some tasks went: status, whether it passed, its newest verdict."""
 
+_unfinished = [Status.RUNNING.value, Status.FAILED.value, Status.CANCELLED.value]
+ATTEMPTS = (
+    sa.select(runs.c.task, sa.func.count(), sa.func.coalesce(sa.func.sum(sa.cast(runs.c.passed, sa.Integer)), 0))
+    .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.model == sa.bindparam("model"),
+           runs.c.status.not_in(_unfinished))
+    .group_by(runs.c.task)
+)
+"""How many runs of each of some tasks a model brought to an end, and how many of them passed."""
+
 SUMMARIES = (
     sa.select(runs.c.id, tasks.c.text, runs.c.status, runs.c.trust, runs.c.passed, runs.c.score, _length,
               runs.c.source, runs.c.started)

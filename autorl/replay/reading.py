@@ -176,6 +176,14 @@ class Reader:
 
         return self._database.read(question)
 
+    def attempts(self, wanted: Sequence[str], model: str) -> dict[str, tuple[int, int]]:
+        """How often `model` came to an end on each of these tasks, and how often it passed."""
+        def question(connection: sa.Connection) -> dict[str, tuple[int, int]]:
+            return {row[0]: (row[1], row[2]) for some in _pieces(wanted) for row in connection.execute(
+                queries.ATTEMPTS, {"tasks": some, "model": model})}
+
+        return self._database.read(question)
+
     def failures(self, wanted: Sequence[str], *, limit: int) -> tuple[list[Failure], int]:
         """The newest runs of these tasks, made here and trusted, that failed, and how many such runs were looked at."""
         def question(connection: sa.Connection) -> tuple[list[Failure], int]:

@@ -13,7 +13,7 @@ from tests import needs
 from tests.cli.conftest import DECK, TASK
 
 COMMANDS = [
-    ("solve",), ("feedback",), ("doctor",), ("init",), ("replay", "list"), ("replay", "search"), ("replay", "show"),
+    ("solve",), ("feedback",), ("collect",), ("doctor",), ("init",), ("replay", "list"), ("replay", "search"), ("replay", "show"),
     *(("replay", name) for name in ("trust", "revoke", "quarantine", "cap", "stats", "verify", "prune", "compact",
                                    "salvage")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),

@@ -1,0 +1,85 @@
+"""Rollouts into the store: several attempts at each task, to learn from what succeeds (as in STaR, RFT and ReST-EM)."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from autorl.agent import Agent
+from autorl.errors import UsageError
+from autorl.rollout.threads import in_threads
+from autorl.types import Task, Trajectory
+from autorl.verify.checks import Judge, Verifier
+
+WARMER, COOLER = 0.15, 0.8
+"""What each attempt at a task without a success adds to the temperature, and what each success takes it down to."""
+HOTTEST, COOLEST = 1.2, 0.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is tried.
+
+    attempts: at each task, at most; successes: at a task, after which it is not tried any more
+    seed: of the sampling; the same seed, store and tasks give the same attempts the same seeds
+    """
+
+    attempts: int = 8
+    successes: int = 2
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One rollout: which attempt at its task it was, from 0, how warm it was sampled, and what came of it."""
+
+    number: int
+    temperature: float
+    trajectory: Trajectory
+
+
+def collect(agent: Agent, tasks: Iterable[Task], plan: Plan = Plan(), *, concurrency: int = 1,
+            verify: Judge | Verifier | None = None) -> Iterator[Attempt]:
+    """Attempt the tasks in rounds, each round every task that is still open; yields attempts as they end.
+
+    Where a task has not succeeded yet, sampling gets warmer with each attempt, and cooler where it has. What the store
+    has of this model counts, so that a collection that was broken off goes on where it was when it is called again.
+    verify: as for `Agent.solve`
+    Raises UsageError without a store, and what `Agent.solve` raises; what was done by then is kept.
+    """
+    store = agent.store
+    if store is None:
+        raise UsageError("to collect rollouts takes a store", "Give the agent one: store=ReplayStore()")
+    # Loaded once; each attempt is the same agent with a sampling of its own.
+    agent = replace(agent, model=agent.policy.model)
+    wanted = list(tasks)
+    tried = store.attempts([task.id for task in wanted], agent.policy.model.name)
+
+    def attempt(task: Task) -> Attempt:
+        number, wins = tried.get(task.id, (0, 0))
+        sampling = replace(agent.sampling, seed=_seed(plan, task, number),
+                           temperature=warmth(agent.sampling.temperature, number, wins))
+        done = replace(agent, sampling=sampling).solve(task, verify=verify)
+        return Attempt(number, sampling.temperature, done)
+
+    while open_ := [task for task in wanted if _open(plan, *tried.get(task.id, (0, 0)))]:
+        for done in in_threads(attempt, open_, concurrency):
+            task = done.trajectory.task.id
+            number, wins = tried.get(task, (0, 0))
+            tried[task] = number + 1, wins + done.trajectory.verified
+            yield done
+
+
+def warmth(base: float, attempts: int, successes: int) -> float:
+    """The temperature of the next attempt at a task, given the one of the first."""
+    if successes:
+        return max(min(base, COOLEST), base * COOLER**successes)
+    return min(max(base, HOTTEST), base + WARMER * attempts)
+
+
+def _open(plan: Plan, attempts: int, successes: int) -> bool:
+    return attempts < plan.attempts and successes < plan.successes
+
+
+def _seed(plan: Plan, task: Task, number: int) -> int:
+    digest = hashlib.sha256(f"{plan.seed}/{task.id}/{number}".encode()).digest()
+    return int.from_bytes(digest[:4]) >> 1
