@@ -30,7 +30,7 @@ def filled(store: ReplayStore, made: np.ndarray, model: str = "m") -> Callable[[
             (name, row.tobytes()) for name, row in zip(names[start:], made[start : start + 1_000], strict=False)])
 
     def seen(index: Meaning) -> Meaning:
-        store._database.read(index.refresh)
+        store._database.read(lambda connection: index.refresh(connection, len(made) - 1))
         return index
 
     return seen
@@ -85,10 +85,9 @@ def test_every_task_gets_its_vector_in_the_background(store: ReplayStore, monkey
     monkeypatch.setattr(vectors, "AT_ONCE", 10)
     store.add([a_run(f"Task number {n}") for n in range(1_500)])
     (wanted,) = store.embedder.embed(["Task number 7"])
-    _, lacking = store.by_meaning(wanted, limit=5)
-    assert lacking == 1_500, "it is told, and not waited for"
+    assert store.ready() == 1_500, "it is told, and not waited for"
     assert store._vectors._thread is not None
     store._vectors._thread.join(60)
-    found, lacking = store.by_meaning(wanted, limit=5)
-    assert lacking == 0
+    assert store.ready() == 0
+    found = store.by_meaning(wanted, limit=5)
     assert found[0][1] == pytest.approx(1.0, abs=1e-5)

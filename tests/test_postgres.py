@@ -117,7 +117,7 @@ def test_a_user_without_rights_is_told_what_to_grant_and_needs_no_more(server: S
     assert "no pgvector" in told
     assert "CREATE EXTENSION vector" in remedy
     store.embed_all()
-    assert store.by_meaning(store.embedder.embed([run.task.text])[0], limit=1)[0][0][0] == run.task.id, "without it"
+    assert store.by_meaning(store.embedder.embed([run.task.text])[0], limit=1)[0][0] == run.task.id, "without it"
 
 
 # A server that goes away.
@@ -275,8 +275,8 @@ def test_many_vectors_get_an_index_that_answers_as_looking_at_each_does(
     store.embed_all()
     (wanted,) = store.embedder.embed(["jazz for sailors in July"])
     exact = np.argsort(-(store.embedder.embed(texts) @ wanted))[:5]
-    found, lacking = store.by_meaning(wanted, limit=20)
-    assert lacking == 0
+    assert store.ready() == 0
+    found = store.by_meaning(wanted, limit=20)
     assert [task for task, _, _ in found[:5]] == [Task.of(texts[n]).id for n in exact]
     with store._database.reading() as connection:
         connection.exec_driver_sql("SET LOCAL enable_seqscan = off")

@@ -3,8 +3,8 @@
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,8 +24,6 @@ COMMON = frozenset([
 KNOWN = ("0001", "0002", "0003")
 """Every migration there has been, oldest first."""
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
-MANY = 500
-"""Tasks that a search by words ranks, about, at most."""
 LAST_TASK = sa.select(sa.func.max(tasks.c.number))
 _MIGRATING = threading.Lock()
 """Alembic does one migration at a time in a process."""
@@ -50,47 +48,43 @@ class Database(ABC):
     def writing(self) -> AbstractContextManager[sa.Connection]:
         """A transaction that is kept when the block ends and undone when it raises. Raises StoreUnavailable."""
 
+    def __init__(self) -> None:
+        self._view = threading.local()
+
     def read(self, question: Callable[[sa.Connection], T]) -> T:
         """The answer to `question`, which may be asked again when the connection breaks."""
-        with self._sound_rows(), self.reading() as connection:
+        held: sa.Connection | None = getattr(self._view, "connection", None)
+        with self._sound_rows(), nullcontext(held) if held else self.reading() as connection:
             return question(connection)
+
+    def view(self, questions: Callable[[], T]) -> T:
+        """What `questions` gives; all that it reads is of one moment, and goes over one connection.
+
+        It may be asked again when the connection breaks.
+        """
+        with self.reading() as connection:
+            self._view.connection = connection
+            try:
+                return questions()
+            finally:
+                self._view.connection = None
+
+    def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
+        """The rows of a query that is asked at every recall, as tuples of what the database holds."""
+        return connection.execute(query, named).all()
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do `work` in a transaction. It may be done again, so what it did before must do no harm then."""
         with self.writing() as connection:
             return work(connection)
 
+    @abstractmethod
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         """Ids of tasks that share telling words with `text`, best first, with a score (higher is better).
 
-        A word that stands in very many tasks tells little and costs the most, so only the rarest are ranked by. Where
-        all are common, the newest tasks that hold the rarest of them together are given, without an order.
+        A word that stands in very many tasks tells little and costs the most, so only rarer ones are ranked by. Where
+        all are common, the newest tasks that hold some of them together are given, with equal scores.
         """
-        words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:2000])))
-        words = ([word for word in words if word not in COMMON] or words)[:64]
-        if not words:
-            return []
-        held = self._held(connection, words)
-        words.sort(key=lambda word: (held[word], -len(word)))
-        rare, room = [], MANY
-        for word in words:
-            room -= held[word]
-            if room < 0:
-                break
-            rare.append(word)
-        return self._any_of(connection, rare, limit) if rare else self._all_of(connection, words[:3], limit)
-
-    @abstractmethod
-    def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
-        """About how many tasks hold each of `words`; beyond `MANY` it does not matter how many more."""
-
-    @abstractmethod
-    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        """Ids of tasks that hold any of `words`, best first, with a score."""
-
-    @abstractmethod
-    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        """Ids of the newest tasks that hold all of `words`, all with the same score."""
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         """Add rows of `embeddings`."""
@@ -194,3 +188,9 @@ class Database(ABC):
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
     return INSERTS[connection.dialect.name](table)
+
+
+def telling_words(text: str) -> list[str]:
+    """The words of `text` to search for, at most 64: those that stand in every text only if there are no others."""
+    words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:2000])))
+    return ([word for word in words if word not in COMMON] or words)[:64]

@@ -133,9 +133,12 @@ def _client(base_url: str | None) -> Any:
 def _of_length_one(rows: Any, count: int) -> "np.ndarray[Any, Any]":
     import numpy as np
 
-    vectors: np.ndarray[Any, Any] = np.nan_to_num(np.asarray(rows, dtype="<f4"))
+    vectors: np.ndarray[Any, Any] = np.array(rows, dtype="<f4")
     if vectors.ndim != 2 or len(vectors) != count or not vectors.shape[1]:
         raise ValueError(f"{count} texts gave numbers of the shape {vectors.shape}")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all():
+        vectors = np.nan_to_num(vectors, posinf=0, neginf=0)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     vectors /= np.where(lengths > 1e-9, lengths, 1.0)
     return vectors

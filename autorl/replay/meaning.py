@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 BLOCK = 4_096
 """Vectors of a row of `embedding_blocks`."""
-LEAST, SHARE = 1_000, 0.008
+LEAST, SHARE = 500, 0.008
 """How many the first stage leaves: at least so many, and this share of all."""
 _STRIDE = 65_536
 
@@ -43,10 +43,9 @@ class Meaning:
         self._held = self._room(0)
         self._lock = threading.Lock()
 
-    def refresh(self, connection: sa.Connection) -> None:
-        """Take in what was kept since, from blocks as far as there are any."""
-        last = connection.scalar(_LAST, {"model": self.model})
-        if last is None or last < self._held.count:
+    def refresh(self, connection: sa.Connection, last: int) -> None:
+        """Take in what was kept up to the number `last`, from blocks as far as there are any."""
+        if last < self._held.count:
             return
         with self._lock:
             held = self._held
@@ -159,6 +158,3 @@ def _distances(held: _Held, wanted: "Array") -> "Array":
             np.bitwise_count(differing[:size], out=ones[:size])
             some += ones[:size]
     return far
-
-
-_LAST = sa.select(sa.func.max(embeddings.c.number)).where(embeddings.c.model == sa.bindparam("model"))

@@ -24,6 +24,8 @@ INDEX_FROM = 5_000
 LONGEST_INDEXED = 4_000
 """Dimensions that an index of pgvector takes, at half precision."""
 _STRETCHES, _SAMPLE = 8, 256
+_MANY = 1_000
+"""Tasks that a search by words ranks, about, at most."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
 
 
@@ -35,6 +37,7 @@ class Postgres(Database):
     """
 
     def __init__(self, url: sa.URL) -> None:
+        super().__init__()
         self.where = url.render_as_string(hide_password=True)
         self.artifacts = settings.home() / "artifacts"
         self.schema = str(url.query.get("schema", SCHEMA))
@@ -81,12 +84,30 @@ class Postgres(Database):
             yield connection
 
     def read(self, question: Callable[[sa.Connection], T]) -> T:
+        if getattr(self._view, "connection", None):
+            return super().read(question)  # the whole view is asked again
         return self._again(lambda: super(Postgres, self).read(question))
+
+    def view(self, questions: Callable[[], T]) -> T:
+        return self._again(lambda: super(Postgres, self).view(questions))
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
 
+    def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
+        held = self._held(connection, database.telling_words(text))
+        words, rare, room = sorted(held, key=lambda word: (held[word], -len(word))), [], _MANY
+        for word in words:
+            room -= held[word]
+            if room < 0:
+                break
+            rare.append(word)
+        if rare:
+            return self._any_of(connection, rare, limit)
+        return self._all_of(connection, words[:3], limit) if words else []
+
     def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
+        """About how many tasks hold each of `words`."""
         # An index of words cannot tell how many there are without reading all of them: a sample of tasks can.
         last = connection.scalar(database.LAST_TASK) or 0
         if last > 1.5 * self._sampled[0]:
@@ -109,7 +130,7 @@ class Postgres(Database):
             "SELECT id, ts_rank(words, query) AS score FROM (SELECT id, words, query FROM tasks, "
             "to_tsquery('autorl_words', :words) AS query WHERE words @@ query LIMIT :most) "
             "ORDER BY score DESC LIMIT :limit"
-        ), {"words": " | ".join(f"'{word}'" for word in words), "most": 5 * database.MANY, "limit": limit})
+        ), {"words": " | ".join(f"'{word}'" for word in words), "most": 5 * _MANY, "limit": limit})
         return [(task, float(score)) for task, score in rows]
 
     def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from autorl.replay.schema import (
     artifacts,
+    embeddings,
     injections,
     observations,
     recallable,
@@ -84,6 +85,10 @@ SUMMARIES = (
     .join(tasks, tasks.c.id == runs.c.task)
     .order_by(runs.c.started.desc(), runs.c.id.desc())
 )
+
+TOOLSETS = sa.select(toolsets.c.number, toolsets.c.names)
+VECTORS = sa.select(embeddings.c.task, embeddings.c.vector).where(
+    embeddings.c.model == sa.bindparam("model"), embeddings.c.task.in_(sa.bindparam("tasks", expanding=True)))
 
 # One run (parameter `run`), table by table.
 RUN = sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task).where(runs.c.id == _run)

@@ -5,14 +5,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
 
 from autorl.errors import UnknownName, UsageError
 from autorl.replay import files, owner, queries
 from autorl.replay.database import Database
-from autorl.replay.schema import embeddings, policy_runs, recallable, records, runs, toolsets, trust_changes
+from autorl.replay.schema import policy_runs, recallable, records, runs, trust_changes
 from autorl.types import (
     TRANSITIONS,
     Artifact,
@@ -27,6 +27,9 @@ from autorl.types import (
     Verdict,
     clean_text,
 )
+
+if TYPE_CHECKING:
+    from autorl.replay.batches import Kept
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Reader:
 
     def get(self, run: str) -> Trajectory:
         """The whole trajectory of `run` (an id, or its beginning). Raises UnknownName."""
-        return self._database.read(lambda connection: _trajectory(connection, run)) or self._get_by_beginning(run)
+        return self._database.read(lambda connection: self._whole(connection, run)) or self._get_by_beginning(run)
 
     def summary(self, run: str) -> Summary:
         """One run on one line, by its id or an unambiguous beginning of it. Raises UnknownName, UsageError."""
@@ -113,6 +116,16 @@ class Reader:
         if not found:
             raise UnknownName("run", run, [summary.id for summary in self.newest(limit=100)])
         return found[0]
+
+    def each(self, *, good: bool = False) -> "Iterator[Kept]":
+        """Every run that has ended with all that is known of it, by id, a batch at a time.
+
+        good: only what may be recalled and trained on, and was not pruned
+        What is added meanwhile may or may not come.
+        """
+        from autorl.replay import batches  # which builds on this file
+
+        return batches.each(self._database, good=good)
 
     def newest(self, *, limit: int = 20, passed: bool | None = None) -> list[Summary]:
         """The newest runs first; those that passed (or did not), by their newest verdict, when asked."""
@@ -140,10 +153,10 @@ class Reader:
     def best(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
         """For each of these tasks the best run that may be recalled and called no tool but `tools`."""
         def question(connection: sa.Connection) -> list[Candidate]:
-            fitting = _fitting(connection, tools)
+            fitting = self._fitting(connection, tools)
             return [
-                _candidate(row) for some in _pieces(wanted if fitting else []) for row in connection.execute(
-                    queries.BEST, {"tasks": some, "toolsets": fitting})
+                _candidate(row) for some in _pieces(wanted if fitting else []) for row in self._database.rows(
+                    connection, queries.BEST, tasks=some, toolsets=fitting)
             ]
 
         return self._database.read(question)
@@ -170,7 +183,7 @@ class Reader:
         """
         def question(connection: sa.Connection) -> list[Candidate]:
             last = connection.scalar(sa.select(sa.func.max(recallable.c.number))) or 0
-            fitting = _fitting(connection, tools)
+            fitting = self._fitting(connection, tools)
             return [_candidate(row) for row in connection.execute(
                 queries.SOME, {"toolsets": fitting, "last": int(below * last) + 1, "limit": limit})] if fitting else []
 
@@ -222,9 +235,7 @@ class Reader:
         def question(connection: sa.Connection) -> dict[str, bytes]:
             found: dict[str, bytes] = {}
             for some in _pieces(wanted):
-                query = sa.select(embeddings.c.task, embeddings.c.vector).where(
-                    embeddings.c.model == model, embeddings.c.task.in_(some))
-                found.update((task, vector) for task, vector in connection.execute(query))
+                found.update(self._database.rows(connection, queries.VECTORS, model=model, tasks=some))
             return found
 
         return self._database.read(question)
@@ -264,9 +275,26 @@ class Reader:
         """What is worth knowing of where the store is, each with what to do."""
         return self._database.notes()
 
+    def _fitting(self, connection: sa.Connection, tools: Collection[str]) -> list[int]:
+        """Numbers of the sets of tools that hold none but `tools`."""
+        known = self._database.rows(connection, queries.TOOLSETS)
+        return [number for number, names in known if set(json.loads(names)) <= set(tools)]
+
+    def _whole(self, connection: sa.Connection, run: str) -> Trajectory | None:
+        rows, name = self._database.rows, clean_text(run)
+        found = rows(connection, queries.RUN, run=name)
+        if not found:
+            return None
+        verdict = rows(connection, queries.VERDICT, run=name)
+        return trajectory_of(
+            _named(queries.RUN, found)[0], rows(connection, queries.STEPS, run=name),
+            _named(queries.INJECTIONS, rows(connection, queries.INJECTIONS, run=name)),
+            _named(queries.ARTIFACTS, rows(connection, queries.ARTIFACTS, run=name)),
+            verdict[0][0] if verdict else None)
+
     def _get_by_beginning(self, run: str) -> Trajectory:
         found = self.summary(run).id
-        trajectory = self._database.read(lambda connection: _trajectory(connection, found))
+        trajectory = self._database.read(lambda connection: self._whole(connection, found))
         assert trajectory is not None  # no run is ever deleted
         return trajectory
 
@@ -283,12 +311,6 @@ def _pieces(wanted: Sequence[str]) -> Iterator[list[str]]:
     return (list(wanted[start : start + 500]) for start in range(0, len(wanted), 500))
 
 
-def _fitting(connection: sa.Connection, tools: Collection[str]) -> list[int]:
-    """Numbers of the sets of tools that hold none but `tools`."""
-    known = connection.execute(sa.select(toolsets.c.number, toolsets.c.names))
-    return [number for number, names in known if set(json.loads(names)) <= set(tools)]
-
-
 def _failure(status: str, verdict: str | None) -> Failure:
     checks = Verdict.model_validate_json(verdict).checks if verdict else ()
     return Failure(Status(status), tuple(check.name for check in checks if not check.passed))
@@ -299,15 +321,9 @@ def _candidate(row: Any) -> Candidate:
     return Candidate(run, task, text, frozenset(json.loads(tools)), *rest)
 
 
-def _trajectory(connection: sa.Connection, run: str) -> Trajectory | None:
-    named = {"run": clean_text(run)}
-    row = connection.execute(queries.RUN, named).mappings().one_or_none()
-    if row is None:
-        return None
-    taken = connection.execute(queries.STEPS, named).all()
-    shown = connection.execute(queries.INJECTIONS, named).mappings().all()
-    made = connection.execute(queries.ARTIFACTS, named).mappings().all()
-    return trajectory_of(row, taken, shown, made, connection.scalar(queries.VERDICT, named))
+def _named(query: sa.Select[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:
+    names = query.selected_columns.keys()
+    return [dict(zip(names, row, strict=True)) for row in rows]
 
 
 def trajectory_of(row: Any, taken: Sequence[Any], shown: Sequence[Any], made: Sequence[Any],

@@ -74,8 +74,7 @@ def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Size,
     warning, found = "", False
     if store is not None:
         search = Search(store, task, names, how.mode, how.seed)
-        found = _from_store(store, task, search, choice, how)
-        warning = curate.warning(store, search.near()) if how.failures else ""
+        choice, found, warning = store.view(lambda: _from_store(store, task, search, size, how))
         notes = search.notes
     for score, seed in _seeds(task, tools.seeds, names, how.same_task) if not found else ():
         if not choice.done:
@@ -108,9 +107,9 @@ def shown_before(store: ReplayStore, trajectory: Trajectory, seeds: Sequence[Pat
     return exemplars
 
 
-def _from_store(store: ReplayStore, task: Task, search: Search, choice: "_Choice", how: Recall) -> bool:
-    """Choose from the store; returns whether there was anything to choose from."""
-    found = False
+def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how: Recall) -> tuple["_Choice", bool, str]:
+    """What is chosen from the store, whether there was anything to choose from, and the warning."""
+    choice, found = _Choice(size, how), False
     for candidate in search.candidates():
         found = True
         if not how.same_task and candidate.task == task.id:
@@ -121,7 +120,7 @@ def _from_store(store: ReplayStore, task: Task, search: Search, choice: "_Choice
             choice.offer(store.get(candidate.run), search.likeness(candidate.task), "store")
         if choice.done:
             break
-    return found
+    return choice, found, curate.warning(store, search.near()) if how.failures else ""
 
 
 class _Choice:

@@ -15,7 +15,7 @@ FUSION = 60.0
 """The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
 TWINS = 0.97
 """Cosine from which two tasks say the same."""
-WIDTHS = (20, 200, 4_000)
+WIDTHS = (20, 200, 1_000)
 """How many of the nearest tasks are looked at; more of them only while those before were not enough."""
 _DRAWS = 200
 
@@ -65,8 +65,10 @@ class Search:
             yield from sorted(found, key=lambda c: self._worth(c, new[c.task]), reverse=True)
             if len(fused) < width:
                 break
-        if self._mode != "add-all":
-            yield from self._recent(seen)
+        if self._mode != "add-all":  # few runs have these tools: the nearest of the newest that do
+            rest = list(self._recent(seen))
+            self._vectors.update(self._store.vectors([c.task for c in rest], self._store.embedder.name))
+            yield from sorted(rest, key=lambda c: self._worth(c, self.likeness(c.task)), reverse=True)
 
     def _worth(self, candidate: Candidate, likeness: float) -> tuple[float, float, int]:
         gain = curate.lift(candidate) if self._mode == "verified+useful" else 0.0
@@ -77,11 +79,9 @@ class Search:
         words = self._store.by_words(self._task.text, limit=width)
         meaning: list[tuple[str, float]] = []
         if self._wanted is not None:
-            near, lacking = self._store.by_meaning(self._wanted, limit=width)
+            near = self._store.by_meaning(self._wanted, limit=width)
             meaning = [(task, cosine) for task, cosine, _ in near]
             self._vectors.update((task, vector) for task, _, vector in near)
-            if lacking:
-                self.notes["tasks without a vector yet"] = lacking
         sides = [(_places(words), len(words)), (_places(meaning), len(meaning))]
         fused = {
             task: sum((FUSION + 1) / (FUSION + 1 + places.get(task, end)) for places, end in sides) / len(sides)
@@ -108,6 +108,8 @@ class Search:
     def _embedded(self) -> Any:
         try:
             (wanted,) = self._store.embedder.embed([self._task.text])
+            if lacking := self._store.ready():
+                self.notes["tasks without a vector yet"] = lacking
         except ModelUnavailable as error:
             self.notes["by words alone"] = error.what
             return None
@@ -125,8 +127,8 @@ def _places(scored: Sequence[tuple[str, float]]) -> dict[str, int]:
     places: dict[str, int] = {}
     place, before = 0, None
     for index, (task, score) in enumerate(scored):
-        if round(score, 6) != before:
-            place, before = index, round(score, 6)
+        if (rounded := round(score, 6)) != before:
+            place, before = index, rounded
         places[task] = place
     return places
 

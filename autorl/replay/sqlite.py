@@ -1,23 +1,34 @@
 """A store in one SQLite file: one writer at a time, readers beside it."""
 
+import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
+from heapq import nlargest
+from json import dumps
+from math import log
 from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 
 from autorl.errors import StoreUnavailable
 from autorl.replay import database
 from autorl.replay.database import Database
+from autorl.replay.schema import tasks
 
 NETWORK = frozenset(["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"])
 MOUNTS = Path("/proc/mounts")
 _REMEMBERED = 100_000
-_HOLDING = "SELECT count(*) FROM (SELECT 1 FROM task_words WHERE task_words MATCH ? LIMIT ?)"
+_MANY = 300
+"""Tasks that a word which is searched by may stand in; in a large store a thousandth of them."""
+_HOLDING = "SELECT rowid FROM task_words WHERE task_words MATCH ? ORDER BY rowid DESC LIMIT ?"
+_NAMED = sa.select(tasks.c.number, tasks.c.id).where(tasks.c.number.in_(sa.bindparam("numbers", expanding=True)))
 
 
 class SQLite(Database):
@@ -29,10 +40,11 @@ class SQLite(Database):
     """
 
     def __init__(self, path: Path) -> None:
+        super().__init__()
         self.where = self.path = path
         self.artifacts = path.parent / "artifacts"
         self._turn = threading.Lock()
-        self._words: dict[str, tuple[int, int]] = {}  # how many tasks held a word, and how many tasks there were
+        self._common: dict[str, int] = {}  # words that were found to be common, when there were so many tasks
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock_file = open(f"{path}.lock", "ab")  # noqa: SIM115  # closed by close()
@@ -59,33 +71,38 @@ class SQLite(Database):
         with self._errors(), self._turn, self._locked(), self._writers.begin() as connection:
             yield connection
 
-    def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
-        last = connection.scalar(database.LAST_TASK) or 0
-        bare = connection.connection.driver_connection
-        assert isinstance(bare, sqlite3.Connection)
-        found = {}
-        for word in words:
-            held, then = self._words.get(word, (0, 0))
-            if last > 1.5 * then and held <= database.MANY:  # tasks are only ever added: what is common stays so
-                (held,) = bare.execute(_HOLDING, (f'"{word}"', database.MANY + 1)).fetchone()
-                self._words = self._words if len(self._words) < _REMEMBERED else {}
-                self._words[word] = held, last
-            found[word] = held
-        return found
+    def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
+        """Past SQLAlchemy, which takes several times as long to ask as SQLite does to answer."""
+        text, constants = _written(query)
+        lists = {name: dumps(value) for name, value in named.items() if isinstance(value, list)}
+        return _bare(connection).execute(text, {**constants, **named, **lists}).fetchall()
 
-    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        rows = connection.exec_driver_sql(
-            "SELECT tasks.id, -score FROM (SELECT rowid AS number, rank AS score FROM task_words "
-            "WHERE task_words MATCH ? ORDER BY rank LIMIT ?) JOIN tasks USING (number) ORDER BY score",
-            (" OR ".join(f'"{word}"' for word in words), limit))
-        return [(task, float(score)) for task, score in rows]
-
-    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        rows = connection.exec_driver_sql(
-            "SELECT tasks.id FROM (SELECT rowid AS number FROM task_words WHERE task_words MATCH ? "
-            "ORDER BY rowid DESC LIMIT ?) JOIN tasks USING (number)",
-            (" AND ".join(f'"{word}"' for word in words), limit))
-        return [(task, 1.0) for (task,) in rows]
+    def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
+        # FTS5's own rank looks at every task that holds any of the words. Here each word is looked up by itself, which
+        # stops where it turns out to be common, and counts by how few tasks hold it.
+        bare, common = _bare(connection), []
+        ((last,),) = self.rows(connection, database.LAST_TASK)
+        most = max(_MANY, (last or 0) // 1_000)
+        scores: defaultdict[int, float] = defaultdict(float)
+        for word in database.telling_words(text):
+            if (last or 0) <= 1.5 * self._common.get(word, 0):
+                common.append(f'"{word}"')
+                continue
+            found = bare.execute(_HOLDING, (f'"{word}"', most + 1)).fetchall()
+            if len(found) > most:
+                common.append(f'"{word}"')
+                self._common = self._common if len(self._common) < _REMEMBERED else {}
+                self._common[word] = last
+                continue
+            weight = log(1 + last / (len(found) + 0.5)) if found else 0.0
+            for (number,) in found:
+                scores[number] += weight
+        if scores:
+            best = dict(nlargest(limit, scores.items(), key=lambda pair: pair[1]))
+            named = dict(self.rows(connection, _NAMED, numbers=list(best)))
+            return [(named[number], score) for number, score in best.items()]
+        together = bare.execute(_HOLDING, (" AND ".join(common[:3]), limit)).fetchall() if common else []
+        return [(task, 1.0) for _, task in self.rows(connection, _NAMED, numbers=[number for (number,) in together])]
 
     def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
         return column.between(text, text + "\U0010ffff")
@@ -108,9 +125,8 @@ class SQLite(Database):
 
     def compact(self) -> None:
         with self._errors(), self._turn, self._locked(), self._writers.connect() as connection:
-            bare = connection.connection.driver_connection  # VACUUM cannot run inside a transaction
-            assert isinstance(bare, sqlite3.Connection)
-            connection.rollback()
+            bare = _bare(connection)
+            connection.rollback()  # VACUUM cannot run inside a transaction
             for command in ("INSERT INTO task_words(task_words) VALUES ('optimize')", "VACUUM", "ANALYZE",
                             "PRAGMA wal_checkpoint(TRUNCATE)"):
                 bare.execute(command).fetchall()
@@ -145,9 +161,7 @@ class SQLite(Database):
 
         @sa.event.listens_for(engine, "begin")
         def began(connection: sa.Connection) -> None:
-            bare = connection.connection.driver_connection  # ten times as fast as through SQLAlchemy
-            assert isinstance(bare, sqlite3.Connection)
-            bare.execute(begin)
+            _bare(connection).execute(begin)
 
         return engine
 
@@ -179,6 +193,21 @@ class SQLite(Database):
             elif "locked" in what:
                 remedy = (f"Another program has held {self.path} for {database.PATIENCE:g} s: end it, and try again")
             raise StoreUnavailable(f"the replay store {self.path} failed: {what}", remedy) from error
+
+
+def _bare(connection: sa.Connection) -> sqlite3.Connection:
+    """The driver's own connection."""
+    bare = connection.connection.driver_connection
+    assert isinstance(bare, sqlite3.Connection)
+    return bare
+
+
+@cache
+def _written(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
+    """A query as SQL with named parameters, of which a list comes as JSON; and the constants among them."""
+    compiled = query.compile(dialect=sqlite_dialect(paramstyle="named"))
+    text = re.sub(r"\(__\[POSTCOMPILE_(\w+)\]\)", r"(SELECT value FROM json_each(:\1))", str(compiled))
+    return text, dict(compiled.params)
 
 
 def _file_system(path: Path) -> str:

@@ -1,10 +1,10 @@
 """The replay store: runs, step by step, with what was said of them. SQLite by default, or PostgreSQL."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -35,6 +35,7 @@ from autorl.verify.checks import by_person
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 __all__ = ["Candidate", "ReplayStore", "Summary"]
 
 
@@ -65,15 +66,23 @@ class ReplayStore(Reader, Journal):
         self._vectors.close()
         self._database.close()
 
-    def by_meaning(self, wanted: "np.ndarray[Any, Any]", *, limit: int) -> tuple[list[tuple[str, float, bytes]], int]:
+    def by_meaning(self, wanted: "np.ndarray[Any, Any]", *, limit: int) -> list[tuple[str, float, bytes]]:
         """The tasks nearest to `wanted` (a vector by `embedder`), best first: (id, cosine, vector).
 
-        Nearly all of the nearest are found.
-
-        Also how many tasks could not be looked at, as they have no vector yet; those are made in the background.
-        Raises ModelUnavailable if the embedder cannot be reached.
+        Nearly all of the nearest are found, of the tasks that have a vector (see `ready`).
         """
         return self._vectors.nearest(wanted, limit)
+
+    def ready(self) -> int:
+        """Make the vectors that are lacking if they are few, else have them made in the background.
+
+        Returns how many tasks are without one still. Raises ModelUnavailable if the embedder cannot be reached.
+        """
+        return self._vectors.ready()
+
+    def view(self, questions: Callable[[], T]) -> T:
+        """What `questions` gives; all that it asks of the store, in this thread, is answered as of one moment."""
+        return self._database.view(questions)
 
     def embed_all(self) -> None:
         """Make every vector that is lacking, here and now. Raises ModelUnavailable."""

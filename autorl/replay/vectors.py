@@ -30,30 +30,33 @@ class Vectors:
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def nearest(self, wanted: "np.ndarray[Any, Any]", limit: int) -> tuple[list[tuple[str, float, bytes]], int]:
-        """About the `limit` tasks nearest to the vector `wanted`: (task, cosine, vector), best first.
+    def ready(self) -> int:
+        """Make what is lacking if it is little, else go about it in the background; returns how much is lacking still.
 
-        Also how many tasks could not be looked at yet, as they have no vector. What is lacking is made first if it is
-        little, else in the background. Raises ModelUnavailable.
+        Raises ModelUnavailable.
         """
+        lacking = self.lacking()
+        at_once = AT_ONCE if self._embedder.batch * 2 >= AT_ONCE else self._embedder.batch
+        if 0 < lacking <= at_once:
+            return self.catch_up()
+        if lacking:
+            self._behind()
+        return lacking
+
+    def nearest(self, wanted: "np.ndarray[Any, Any]", limit: int) -> list[tuple[str, float, bytes]]:
+        """About the `limit` tasks nearest to the vector `wanted`: (task, cosine, vector), best first."""
         import numpy as np
 
-        lacking = self.lacking()
-        at_once = self._embedder.batch if self._embedder.batch < AT_ONCE // 10 else AT_ONCE
-        if 0 < lacking <= at_once:
-            lacking = self.catch_up()
-        elif lacking:
-            self._behind()
         found = self._database.read(lambda connection: self._nearest(connection, wanted, limit))
         matrix = np.frombuffer(b"".join(vector for _, vector in found), dtype="<f4").reshape(len(found), len(wanted))
         cosines = matrix @ wanted
         order = np.argsort(-cosines, kind="stable")
-        return [(found[n][0], float(cosines[n]), found[n][1]) for n in order], lacking
+        return [(found[n][0], float(cosines[n]), found[n][1]) for n in order]
 
     def lacking(self) -> int:
         """How many tasks have no vector yet."""
-        last, upto = self._database.read(
-            lambda connection: connection.execute(_STATE, {"model": self._embedder.name}).one())
+        ((last, upto),) = self._database.read(
+            lambda connection: self._database.rows(connection, _STATE, model=self._embedder.name))
         return (last or 0) - (upto or 0)
 
     def catch_up(self) -> int:
@@ -101,10 +104,10 @@ class Vectors:
             return found
         if self._meaning is None:
             self._meaning = Meaning(model, len(wanted))
-        self._meaning.refresh(connection)
-        query = sa.select(embeddings.c.task, embeddings.c.vector).where(
-            embeddings.c.model == model, embeddings.c.number.in_(self._meaning.nearest(wanted, limit)))
-        return [(task, vector) for task, vector in connection.execute(query)]
+        ((last,),) = self._database.rows(connection, _LAST, model=model)
+        self._meaning.refresh(connection, -1 if last is None else last)
+        numbers = self._meaning.nearest(wanted, limit)
+        return self._database.rows(connection, _NUMBERED, model=model, numbers=numbers)
 
     def _upto(self, connection: sa.Connection) -> int:
         return connection.scalar(_UPTO, {"model": self._embedder.name}) or 0
@@ -151,7 +154,10 @@ def _pack(connection: sa.Connection, model: str, block: int) -> None:
     connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
 
 
+_LAST = sa.select(sa.func.max(embeddings.c.number)).where(embeddings.c.model == sa.bindparam("model"))
 _NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model == sa.bindparam("model"))
+_NUMBERED = sa.select(embeddings.c.task, embeddings.c.vector).where(
+    embeddings.c.model == sa.bindparam("model"), embeddings.c.number.in_(sa.bindparam("numbers", expanding=True)))
 _UPTO = sa.select(embedders.c.upto).where(embedders.c.model == sa.bindparam("model"))
 _STATE = sa.select(LAST_TASK.scalar_subquery(), _UPTO.scalar_subquery())
 _AFTER = (sa.select(tasks.c.number, tasks.c.id, tasks.c.text).where(tasks.c.number > sa.bindparam("number"))
