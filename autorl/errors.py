@@ -48,6 +48,10 @@ class StoreUnavailable(AutorlError):
     """The replay store cannot be opened, read or written."""
 
 
+class UnreadableRow(StoreUnavailable):
+    """A row of the replay store does not fit its type. The others can be read."""
+
+
 class ToolError(AutorlError):
     """Raised by a tool to tell the policy, in one line, what went wrong. It becomes an observation."""
 

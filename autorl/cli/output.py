@@ -32,12 +32,17 @@ def console() -> "Console":
 
 def say(text: str = "", style: str = "") -> None:
     """A line for people; `text` is printed as it is."""
-    console().print(text, style=style or None, markup=False)
+    console().print(_writable(text), style=style or None, markup=False)
 
 
 def give(value: Any) -> None:
     """The one JSON value of a command."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+    print(_writable(json.dumps(value, ensure_ascii=False, default=str)))
+
+
+def _writable(text: str) -> str:
+    """Without lone surrogates, which stand for bytes of the command line that are no text, and which no pipe takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def fail(error: "AutorlError", *, as_json: bool) -> None:

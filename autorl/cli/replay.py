@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autorl.cli import replay_trust, replay_upkeep
+from autorl.cli import replay_exchange, replay_trust, replay_upkeep
 from autorl.cli.output import Json, Store, give, open_store, say, say_checks
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Look into the store of past runs. 
 
 for command in (replay_trust.trust, replay_trust.revoke, replay_trust.quarantine, replay_trust.cap,
                 replay_upkeep.stats, replay_upkeep.verify, replay_upkeep.prune, replay_upkeep.compact,
-                replay_upkeep.salvage):
+                replay_upkeep.salvage, replay_exchange.export, replay_exchange.import_):
     app.command()(command)
 
 Limit = Annotated[int, typer.Option(min=1, help="How many at most.")]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from autorl.errors import StoreUnavailable
+from autorl.errors import StoreUnavailable, UnreadableRow
 from autorl.replay.schema import HEAD, embeddings, metadata, tasks
 
 PATIENCE = 30.0
@@ -181,8 +181,10 @@ class Database(ABC):
         try:
             yield
         except ValueError as error:  # from the types that every row must fit
-            raise StoreUnavailable(f"the replay store {self.where} holds a row that cannot be read: {error}",
-                                   "Did another program change it? autorl doctor checks the whole store") from error
+            raise UnreadableRow(
+                f"the replay store {self.where} holds a row that cannot be read: {' '.join(str(error).split())[:300]}",
+                "Did another program change it? Take its run out of recall (autorl replay revoke RUN), or put the last "
+                "backup back") from error
 
 
 def insert(connection: sa.Connection, table: sa.Table) -> Any:

@@ -5,6 +5,9 @@ import socket
 from functools import cache
 from pathlib import Path
 
+going: set[str] = set()
+"""The runs that this process is at work on."""
+
 
 def this() -> str:
     """This process, as `host:pid:start`, told apart from a later one with the same number."""
@@ -29,6 +32,11 @@ def alive(owner: str) -> bool:
     except OSError:
         return True
     return _of(pid) == owner
+
+
+def busy(owner: str, run: str) -> bool:
+    """Whether that process lives and, as far as can be known, is still at work on `run`."""
+    return alive(owner) and (owner != this() or run in going)
 
 
 def _of(pid: int) -> str:

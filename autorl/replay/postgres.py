@@ -64,7 +64,7 @@ class Postgres(Database):
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._closed = False
         self._sampled: tuple[int, float, dict[str, int]] = (0, 1.0, {})  # tasks, how many each stands for, by stem
-        self._migrate()
+        self._again(self._migrate, _starts)
         self.meaning = self._prepare_meaning()
 
     def close(self) -> None:
@@ -246,7 +246,7 @@ class Postgres(Database):
             return False  # not this user's to make; `autorl doctor` says so
         return True
 
-    def _again(self, attempt: Callable[[], T]) -> T:
+    def _again(self, attempt: Callable[[], T], passes: "Callable[[BaseException | None], bool] | None" = None) -> T:
         """What `attempt` gives; it is repeated while the server is away, for `PATIENCE` seconds."""
         deadline = time.monotonic() + database.PATIENCE
         wait = 0.01
@@ -254,7 +254,7 @@ class Postgres(Database):
             try:
                 return attempt()
             except StoreUnavailable as error:
-                if self._closed or not _passes(error.__cause__):
+                if self._closed or not (passes or _passes)(error.__cause__):
                     raise
                 if time.monotonic() + wait > deadline:
                     error.remedy = ("Start the server again. What was acknowledged is kept, and a run goes on with "
@@ -291,6 +291,11 @@ def _written(vector: bytes) -> str:
     import numpy as np
 
     return str(np.frombuffer(vector, dtype="<f4").tolist())
+
+
+def _starts(error: BaseException | None) -> bool:
+    """Whether a server is there, and starts up or recovers from a crash."""
+    return isinstance(error, sa.exc.OperationalError) and "the database system is" in str(error.orig)
 
 
 def _passes(error: BaseException | None) -> bool:

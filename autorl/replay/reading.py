@@ -250,7 +250,7 @@ class Reader:
         query = sa.select(runs.c.owner, runs.c.pruned).where(runs.c.id == trajectory.id)
         process, pruned = self._database.read(lambda connection: connection.execute(query).one())
         if trajectory.status is Status.RUNNING:
-            if owner.alive(process):
+            if owner.busy(process, trajectory.id):
                 raise UsageError(f"the run {trajectory.id} is still going on in process {process}")
         elif Status.RUNNING not in TRANSITIONS[trajectory.status] or pruned:
             why = "its steps were pruned" if pruned else f"is {trajectory.status} and cannot go on"
@@ -286,11 +286,14 @@ class Reader:
         if not found:
             return None
         verdict = rows(connection, queries.VERDICT, run=name)
-        return trajectory_of(
-            _named(queries.RUN, found)[0], rows(connection, queries.STEPS, run=name),
-            _named(queries.INJECTIONS, rows(connection, queries.INJECTIONS, run=name)),
-            _named(queries.ARTIFACTS, rows(connection, queries.ARTIFACTS, run=name)),
-            verdict[0][0] if verdict else None)
+        try:
+            return trajectory_of(
+                _named(queries.RUN, found)[0], rows(connection, queries.STEPS, run=name),
+                _named(queries.INJECTIONS, rows(connection, queries.INJECTIONS, run=name)),
+                _named(queries.ARTIFACTS, rows(connection, queries.ARTIFACTS, run=name)),
+                verdict[0][0] if verdict else None)
+        except ValueError as error:
+            raise ValueError(f"the run {name}: {error}") from error
 
     def _get_by_beginning(self, run: str) -> Trajectory:
         found = self.summary(run).id

@@ -7,10 +7,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from autorl.errors import UnknownName, UsageError
+from autorl.errors import UnknownName, UnreadableRow, UsageError
 from autorl.registry import Toolset
 from autorl.replay import curate, embed
 from autorl.replay.search import Search
+from autorl.replay.standing import HERE
 from autorl.replay.store import ReplayStore
 from autorl.types import Exemplar, Recalled, RecallMode, Style, Task, Trajectory
 
@@ -110,14 +111,23 @@ def shown_before(store: ReplayStore, trajectory: Trajectory, seeds: Sequence[Pat
 def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how: Recall) -> tuple["_Choice", bool, str]:
     """What is chosen from the store, whether there was anything to choose from, and the warning."""
     choice, found = _Choice(size, how), False
+    strangers: set[str] = set()
     for candidate in search.candidates():
         found = True
         if not how.same_task and candidate.task == task.id:
             continue
         if how.mode == "verified+useful" and curate.harmful(candidate):
             choice.left_out["did harm before"] += 1
+        elif how.mode != "add-all" and candidate.source in strangers:
+            choice.left_out["of a source that has one here"] += 1
         elif not any(search.twins(candidate.task, exemplar.trajectory.task.id) for exemplar in choice.chosen):
-            choice.offer(store.get(candidate.run), search.likeness(candidate.task), "store")
+            try:
+                trajectory = store.get(candidate.run)
+            except UnreadableRow:
+                choice.left_out["cannot be read"] += 1
+                continue
+            if choice.offer(trajectory, search.likeness(candidate.task), "store") and candidate.source != HERE:
+                strangers.add(candidate.source)
         if choice.done:
             break
     return choice, found, curate.warning(store, search.near()) if how.failures else ""
@@ -137,15 +147,16 @@ class _Choice:
     def done(self) -> bool:
         return len(self.chosen) == self._how.k or self._tried == TRIES
 
-    def offer(self, trajectory: Trajectory, score: float, origin: Literal["store", "seed"]) -> None:
-        """Take it if it fits."""
+    def offer(self, trajectory: Trajectory, score: float, origin: Literal["store", "seed"]) -> bool:
+        """Take it if it fits; returns whether it does."""
         self._tried += 1
         for style, tokens in self._shown(trajectory):
             if tokens <= self._left:
                 self._left -= tokens
                 self.chosen.append(Exemplar(trajectory, round(score, 4), origin, style))
-                return
+                return True
         self.left_out["over the budget"] += 1
+        return False
 
     def _shown(self, trajectory: Trajectory) -> Iterator[tuple[Style, int]]:
         """The ways in which it may be shown, the better one first, each with its tokens."""

@@ -85,7 +85,8 @@ def within(value: Any, redact: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return redact(value)
     if isinstance(value, BaseModel):
-        changed = {name: new for name, old in value if (new := within(old, redact)) is not old and new != old}
+        fields = vars(value).items()
+        changed = {name: new for name, old in fields if (new := within(old, redact)) is not old and new != old}
         return value.model_copy(update=changed) if changed else value
     if isinstance(value, dict):
         return {redact(key): within(old, redact) for key, old in value.items()}

@@ -6,7 +6,7 @@ from functools import lru_cache
 from json import dumps
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import PydanticSerializationError
 
 from autorl.errors import UsageError
 from autorl.replay import owner
@@ -24,7 +24,9 @@ class Rows:
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
-        self._name = lru_cache(1000)(self.clean)  # the same few stand in every run
+        # The same few stand in every run.
+        self._name = lru_cache(1000)(self.clean)
+        self._names = lru_cache(1000)(lambda names: self.clean(dumps(names)))
 
     def task(self, task: Task) -> dict[str, Any]:
         clean: Task = within(task, self.clean)
@@ -33,24 +35,24 @@ class Rows:
     def run(self, trajectory: Trajectory) -> dict[str, Any]:
         named = [("run", trajectory.id), ("task", trajectory.task.id), *(("run", r.run) for r in trajectory.recalled)]
         for kind, name in named:
-            if not 0 < len(name) <= IDS or clean_text(name) != name:
+            if not 0 < len(name) <= IDS or not (_plain(name) or clean_text(name) == name):
                 raise UsageError(f"the {kind} id {name[:80]!r} cannot be kept",
                                  f"Use 1 to {IDS} characters of plain text")
         provenance = trajectory.provenance
         return {
             "id": trajectory.id, "task": self.clean(trajectory.task.id), "status": Status.RUNNING.value, "reason": "",
             "answer": "", "trust": "trusted", "tools": "[]", "provenance": self.json(provenance),
-            "owner": owner.this(), "started": trajectory.started.isoformat(), "seconds": trajectory.seconds,
+            "owner": owner.this(), "started": _in_utc(trajectory.started), "seconds": trajectory.seconds,
             "source": self._name(provenance.source), "format": self._name(provenance.format),
             "model": self._name(provenance.model), "tools_hash": self._name(provenance.tools_hash),
             "adapter": provenance.adapter and self._name(provenance.adapter),
         }
 
     def end(self, trajectory: Trajectory) -> dict[str, Any]:
-        called = sorted({action.name for action in trajectory.actions})
+        called = tuple(sorted({action.name for action in trajectory.actions}))
         return {
             "status": trajectory.status.value, "reason": self.clean(trajectory.reason),
-            "answer": self.clean(trajectory.answer), "tools": self._name(dumps(called)),
+            "answer": self.clean(trajectory.answer), "tools": self._names(called),
             "seconds": trajectory.seconds, "length": len(trajectory.steps),
         }
 
@@ -68,13 +70,10 @@ class Rows:
     def json(self, value: Step | Observation | Provenance | Verdict, without: set[str] | None = None) -> str:
         """`value` as JSON that can be kept. without: fields to leave out"""
         try:
-            text = to_json(value, exclude=without, inf_nan_mode="null").decode()
+            text = redacted_json(value, self._redact, without)
         except PydanticSerializationError:  # a lone surrogate, which no file and no database takes
             value = within(value, clean_text)
             text = redacted_json(value, self._redact, without)
-        if len(text) <= LONGEST and self._redact(text) == text:
-            return text
-        text = redacted_json(value, self._redact, without)
         longest = LONGEST
         while len(text) > LONGEST and longest > 1000:
             longest //= 2
@@ -84,12 +83,17 @@ class Rows:
 
     def clean(self, text: str) -> str:
         text = self._redact(text)
-        return text if text.isascii() and "\x00" not in text else clean_text(text)
+        return text if _plain(text) else clean_text(text)
 
     def injections(self, trajectory: Trajectory) -> list[dict[str, Any]]:
         return [{"run": trajectory.id, "rank": r.rank, "exemplar": r.run, "origin": r.origin, "score": r.score,
                  "style": r.style}
                 for r in trajectory.recalled]
+
+
+def _plain(text: str) -> bool:
+    """Whether every file and database takes it, which is seen at once of most texts."""
+    return text.isascii() and "\x00" not in text
 
 
 def _shortened(value: Any, longest: int) -> Any:
@@ -104,6 +108,11 @@ def _shortened(value: Any, longest: int) -> Any:
     if isinstance(value, Observation) and shorter.text != value.text:
         return shorter.model_copy(update={"omitted": value.omitted + len(value.text) - longest})
     return shorter
+
+
+def _in_utc(moment: datetime) -> str:
+    """So that the order of the texts is that of the moments. What names no zone is taken to be UTC."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat()
 
 
 def now() -> str:

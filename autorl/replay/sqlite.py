@@ -1,5 +1,6 @@
 """A store in one SQLite file: one writer at a time, readers beside it."""
 
+import errno
 import re
 import sqlite3
 import threading
@@ -50,7 +51,9 @@ class SQLite(Database):
             self._lock_file = open(f"{path}.lock", "ab")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise StoreUnavailable(f"the replay store {path} cannot be opened: {error.strerror}",
-                                   "Name another place: AUTORL_STORE=FILE or AUTORL_HOME=FOLDER") from error
+                                   "Name another place: AUTORL_STORE=FILE or AUTORL_HOME=FOLDER"
+                                   + (". To look into this one, copy it (with its -wal) to a folder of your own"
+                                      if path.is_file() else "")) from error
         self._readers = self._engine("BEGIN", checkpoint=False)
         self._writers = self._engine("BEGIN IMMEDIATE", checkpoint=True)
         self._migrate()
@@ -229,7 +232,11 @@ def _acquire(file: IO[bytes], path: Path) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        except OSError:
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES, errno.EINTR):
+                raise StoreUnavailable(f"the replay store {path} cannot be locked: {error.strerror}",
+                                       "Some network folders take no locks: name another place (AUTORL_STORE=FILE), or "
+                                       "use a PostgreSQL") from error
             if time.monotonic() > deadline:
                 raise StoreUnavailable(f"the replay store {path} has been locked by another process for "
                                        f"{database.PATIENCE:g} s", "End that process, and try again") from None

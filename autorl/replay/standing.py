@@ -120,7 +120,7 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
         left = set()
         if gone:
             out = recallable.delete().where(recallable.c.run.in_(gone)).returning(recallable.c.source)
-            left = {source for source in connection.execute(out).scalars() if source != HERE}
+            left = {source for source in connection.execute(out).scalars() if _cap(connection, source) is not None}
         for source in sorted({row.source for row in eligible}):
             _enter(database, connection, source, [row for row in eligible if row.source == source])
         for source in sorted(left):
@@ -172,13 +172,17 @@ def _fill(database: Database, connection: sa.Connection, source: str) -> None:
 
 def _room(database: Database, connection: sa.Connection, source: str) -> int | None:
     """How many more runs of `source` may be recalled; None for any number."""
-    found = connection.execute(sa.select(sources.c.cap).where(sources.c.name == source)).one_or_none()
-    cap = found.cap if found else None if source == HERE else CAP
+    cap = _cap(connection, source)
     if cap is None:
         return None
     database.take_turn(connection, f"source {source}")
     held = connection.scalar(sa.select(sa.func.count()).where(recallable.c.source == source)) or 0
     return max(0, cap - held)
+
+
+def _cap(connection: sa.Connection, source: str) -> int | None:
+    found = connection.execute(sa.select(sources.c.cap).where(sources.c.name == source)).one_or_none()
+    return found.cap if found else None if source == HERE else CAP
 
 
 def _toolsets(connection: sa.Connection, names: set[str]) -> dict[str, int]:

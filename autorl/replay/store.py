@@ -98,22 +98,23 @@ class ReplayStore(Reader, Journal):
         def work(connection: sa.Connection) -> None:
             nonlocal claimed
             _have_task(self._database, connection, task)
-            held = connection.execute(sa.select(runs.c.status, runs.c.owner, runs.c.task, runs.c.started)
-                                      .where(runs.c.id == row["id"]).with_for_update()).first()
-            if held and (held.task, held.started) != (row["task"], row["started"]):
-                raise UsageError(f"the id {row['id']} is that of another run", "Give the new run an id of its own")
-            ours = claimed and held and held.owner == row["owner"]
-            if held and held.status == Status.RUNNING and not ours and owner.alive(held.owner):
-                raise UsageError(f"the run {row['id']} is going on already, in process {held.owner}")
-            again = {"status": Status.RUNNING.value, "reason": "", "owner": row["owner"]}
-            connection.execute(insert(connection, runs).values(row).on_conflict_do_update(
-                index_elements=["id"], set_=again))
+            if connection.execute(_adding(connection.dialect.name, runs), row).rowcount == 0:
+                held = connection.execute(sa.select(runs.c.status, runs.c.owner, runs.c.task, runs.c.started)
+                                          .where(runs.c.id == row["id"]).with_for_update()).one()
+                if (held.task, held.started) != (row["task"], row["started"]):
+                    raise UsageError(f"the id {row['id']} is that of another run", "Give the new run an id of its own")
+                ours = claimed and held.owner == row["owner"]
+                if held.status == Status.RUNNING and not ours and owner.busy(held.owner, row["id"]):
+                    raise UsageError(f"the run {row['id']} is going on already, in process {held.owner}")
+                again = {"status": Status.RUNNING.value, "reason": "", "owner": row["owner"]}
+                connection.execute(runs.update().where(runs.c.id == row["id"]), again)
             claimed = True
             if trajectory.recalled:
                 shown = self._rows.injections(trajectory)
                 connection.execute(insert(connection, injections).on_conflict_do_nothing(), shown)
 
         self._database.write(work)
+        owner.going.add(row["id"])
 
     def decided(self, run: str, step: Step) -> None:
         self._add(steps, run, step.index, self._rows.json(step.model_copy(update={"observation": None})))
@@ -122,6 +123,7 @@ class ReplayStore(Reader, Journal):
         self._add(observations, run, index, self._rows.json(observation))
 
     def ended(self, trajectory: Trajectory) -> None:
+        owner.going.discard(trajectory.id)  # also when it cannot be kept: then it may be resumed here
         end = self._rows.end(trajectory)
         made = self._rows.artifacts(trajectory)
         change = self._rows.trust_change(trajectory.id, "quarantined", "it read what came from outside", "autorl")
@@ -243,11 +245,12 @@ class ReplayStore(Reader, Journal):
         """End as failed what a process of this machine left running when it died."""
         query = sa.select(runs.c.id, runs.c.owner).where(runs.c.status == Status.RUNNING.value)
         going = self._database.read(lambda connection: connection.execute(query).all())
-        dead = [run for run, process in going if not owner.alive(process)]
+        dead = [{"dead": run, "process": process} for run, process in going if not owner.alive(process)]
         if dead:
-            self._database.write(lambda connection: connection.execute(
-                runs.update().where(runs.c.id.in_(dead), runs.c.status == Status.RUNNING.value),
-                {"status": Status.FAILED.value, "reason": "its process ended before the run did"}))
+            left = runs.update().where(runs.c.id == sa.bindparam("dead"), runs.c.owner == sa.bindparam("process"),
+                                       runs.c.status == Status.RUNNING.value)
+            self._database.write(lambda connection: connection.execute(left.values(
+                status=Status.FAILED.value, reason="its process ended before the run did"), dead))
 
 
 _TASK = sa.select(tasks.c.text).where(tasks.c.id == sa.bindparam("id"))

@@ -13,9 +13,9 @@ from tests import needs
 from tests.cli.conftest import DECK, TASK
 
 COMMANDS = [
-    ("solve",), ("feedback",), ("collect",), ("doctor",), ("init",), ("replay", "list"), ("replay", "search"), ("replay", "show"),
-    *(("replay", name) for name in ("trust", "revoke", "quarantine", "cap", "stats", "verify", "prune", "compact",
-                                   "salvage")),
+    ("solve",), ("feedback",), ("collect",), ("doctor",), ("init",),
+    *(("replay", name) for name in ("list", "search", "show", "trust", "revoke", "quarantine", "cap", "stats", "verify",
+                                   "prune", "compact", "salvage", "export", "import")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),
     *(("tasks", name) for name in ("list", "show", "check", "generate")),
 ]
