@@ -3,11 +3,13 @@
 import hashlib
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql.psycopg import dialect as psycopg_dialect
 
 from autorl import settings
 from autorl.errors import MissingExtra, StoreUnavailable, UsageError
@@ -19,7 +21,7 @@ SCHEMA = "autorl"
 """The tables stand in a schema of their own, so that one database can serve other programs too."""
 PASSING = ("08", "57P", "40001", "40P01", "53300")
 """Beginnings of error codes that another attempt may not meet: no connection, shut down, conflict, too many."""
-INDEX_FROM = 5_000
+INDEX_FROM = 1_000
 """Vectors from which an index is faster than looking at each."""
 LONGEST_INDEXED = 4_000
 """Dimensions that an index of pgvector takes, at half precision."""
@@ -93,6 +95,11 @@ class Postgres(Database):
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
+
+    def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
+        """A list goes over as one array, so that the text stays the same and the server plans it once."""
+        text, constants = _written_once(query)
+        return connection.exec_driver_sql(text, {**constants, **named}).all()
 
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         held = self._held(connection, database.telling_words(text))
@@ -291,6 +298,14 @@ def _written(vector: bytes) -> str:
     import numpy as np
 
     return str(np.frombuffer(vector, dtype="<f4").tolist())
+
+
+@cache
+def _written_once(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
+    """A query as SQL with named parameters, and the constants among them."""
+    compiled = query.compile(dialect=psycopg_dialect())  # type: ignore[no-untyped-call]
+    text = re.sub(r"IN \(__\[POSTCOMPILE_(\w+)\]\)", r"= ANY(%(\1)s)", str(compiled))
+    return text, dict(compiled.params)
 
 
 def _starts(error: BaseException | None) -> bool:
