@@ -1,0 +1,86 @@
+"""Invented worlds: the same on every machine, solvable in exactly as many calls as they say, judged by what is left."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autorl import Agent, Recall
+from autorl.content import load_pack
+from autorl.errors import UnknownName, UsageError
+from autorl.formats.react import React
+from autorl.models.scripted import Scripted
+from autorl.types import Status
+
+load_pack("warehouse")
+from autorl_tools.warehouse.asked import Asked  # noqa: E402  # the namespace is made by loading a pack
+from autorl_tools.warehouse.invent import world  # noqa: E402
+from autorl_tools.warehouse.solver import plan  # noqa: E402
+from autorl_tools.warehouse.tasks import tasks  # noqa: E402
+
+WORLDS = st.integers(0, 200).map("w{}".format)
+
+
+def play(task, actions):
+    answers = [React().write("Next", action) for action in actions]
+    agent = Agent(model=Scripted(answers), tools=[f"warehouse:{task.requirements['world']}"], recall=Recall(k=0))
+    return agent.solve(task)
+
+
+@settings(max_examples=30, deadline=None)
+@given(WORLDS)
+def test_names_never_collide_and_a_seed_gives_the_same_world(name):
+    one = world(name)
+    words = [*one.words.values(), *one.goods, *one.zones, *one.carriers]
+    assert len(set(words)) == len(words)
+    world.cache_clear()
+    assert world(name) == one
+
+
+@settings(max_examples=25, deadline=None)
+@given(WORLDS, st.integers(2, 6))
+def test_a_task_takes_exactly_as_many_calls_as_it_says(name, length):
+    for task in tasks(name, "train", length, 2):
+        asked = Asked.of(task)
+        actions = plan(asked.world, asked.start, asked.goal)
+        assert len(actions) == asked.optimal == length
+        state = asked.start
+        for action in actions:
+            outcome = asked.world.apply(state, action)
+            assert outcome.ok, outcome.text
+            state = outcome.state
+        assert state == asked.goal
+
+
+@pytest.mark.parametrize("length", range(2, 13))
+def test_the_shortest_plan_passes_through_the_whole_engine(length):
+    (task,) = tasks("w1", "train", length, 1)
+    asked = Asked.of(task)
+    run = play(task, plan(asked.world, asked.start, asked.goal))
+    assert (run.status, run.verified, len(run.steps)) == (Status.FINISHED, True, length)
+
+
+def test_what_was_not_asked_for_fails():
+    (one,) = tasks("w1", "train", 3, 1)
+    asked = Asked.of(one)
+    actions = plan(asked.world, asked.start, asked.goal)
+    bystander = next(slip for slip in asked.start.slips if slip.kind == "order" and slip not in asked.goal.slips[:1]
+                     and slip in asked.goal.slips)
+    also = asked.world.action("pick", number=bystander.number, count=bystander.amount)
+    assert play(one, actions).verified
+    assert not play(one, [also, *actions]).verified
+
+
+def test_test_tasks_share_no_text_and_no_slip_with_training_tasks():
+    for length in (2, 3, 4, 5):
+        train = tasks("w1", "train", length, 10)
+        test = tasks("w1", "test", length, 5)
+        numbers = [{slip.number for task in split for slip in Asked.of(task).start.slips} for split in (train, test)]
+        assert not numbers[0] & numbers[1]
+        assert not {task.text for task in train} & {task.text for task in test}
+
+
+def test_a_world_there_is_none_of_is_named():
+    with pytest.raises(UnknownName):
+        _ = Agent(model=Scripted([]), tools=["warehouse:moon"]).toolset
+    with pytest.raises(UsageError, match="were asked for"):
+        tasks("w1", "train", 2, 100_000)
