@@ -17,6 +17,7 @@ COMMANDS = [
     *(("replay", name) for name in ("list", "search", "show", "trust", "revoke", "quarantine", "cap", "stats", "verify",
                                    "prune", "compact", "salvage", "export", "import")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),
+    *(("bench", name) for name in ("list", "run", "resume", "report", "export", "compare", "results")),
     *(("tasks", name) for name in ("list", "show", "check", "generate")),
 ]
 
