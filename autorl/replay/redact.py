@@ -27,9 +27,7 @@ _MARKS = tuple((letter, re.compile(pattern).search) for letter, pattern in (
     ("-", r"-(?<=[spr]k-)"),
     ("_", r"_(?<=[ha][pousrft]_)(?:(?<=gh[pousr]_)|(?<=_pat_)|(?<=hf_))"),  # field names have many, so in two steps
     ("x", r"x(?<=xox)"),
-    ("K", r"K(?:(?<=AK)IA|(?<=PRIVATE K)EY)"),
-    ("S", r"S(?<=AS)IA"),
-    ("z", r"z(?<=AIz)a"),
+    ("I", r"I(?:(?<=A[KS]I)A|(?<=AI)za|(?<=PRI)VATE KEY)"),
     ("J", r"J(?<=eyJ)"),
     ("@", r"://[^\s/:@]{0,100}:[^\s/@]{1,200}@"),
 ))
@@ -71,13 +69,8 @@ def redacted_json(value: BaseModel, redact: Callable[[str], str], without: set[s
 
     without: names of fields to leave out
     """
-    text = _json(value, without)
-    return text if redact(text) == text else _json(within(value, redact), without)
-
-
-def _json(value: BaseModel, without: set[str] | None) -> str:
-    """What `model_dump_json` gives, in half the time."""
-    return to_json(value, exclude=without, inf_nan_mode="null").decode()
+    text = to_json(value, exclude=without, inf_nan_mode="null").decode()  # as model_dump_json, in half the time
+    return text if redact(text) == text else within(value, redact).model_dump_json(exclude=without)
 
 
 def within(value: Any, redact: Callable[[str], str]) -> Any:
