@@ -149,7 +149,7 @@ def _write_out(folder: Path, where: str, asked: list[Query]) -> list[set[int]]:
     np.save(folder / "queries.npy", wanted)
     (folder / "queries.json").write_text(json.dumps([query.text for query in asked]), encoding="utf-8")
     number = {task: index for index, task in enumerate(exact.tasks)}
-    best = [{number[task] for task, _, _ in exact.by_meaning(vector, limit=TOP)[0]} for vector in wanted]
+    best = [{number[task] for task, _, _ in exact.by_meaning(vector, limit=TOP)} for vector in wanted]
     store.close()
     return best
 

@@ -159,7 +159,9 @@ class SQLite(Database):
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=NORMAL")
             connection.execute("PRAGMA foreign_keys=ON")
-            if not checkpoint:
+            if checkpoint:
+                connection.execute("PRAGMA cache_size=-65536")  # the indexes of a large store, which writes go all over
+            else:
                 connection.execute("PRAGMA wal_autocheckpoint=0")
 
         @sa.event.listens_for(engine, "begin")
