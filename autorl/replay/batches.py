@@ -13,6 +13,7 @@ from pydantic import Field
 
 from autorl.replay import bulk, standing
 from autorl.replay.database import Database, insert
+from autorl.replay.inserting import insert_rows
 from autorl.replay.reading import TrustChange, trajectory_of
 from autorl.replay.rows import Rows
 from autorl.replay.schema import (
@@ -154,7 +155,7 @@ def keep(database: Database, rows: Rows, batch: Sequence[Kept]) -> Added:
         new = sorted(contents.keys() - there)
         bulk._have_tasks(database, connection, [rows.task(told[run].run.task) for run in new])
         for table in _ORDER:
-            bulk._insert(connection, table, [row for run in new for row in contents[run][table]])
+            insert_rows(connection, table, [row for run in new for row in contents[run][table]])
         keep_records(connection, {run: told[run].record for run in new})
         standing.settle(database, connection, [run for run in new if told[run].recallable])
         out = sa.select(sa.func.count()).where(runs.c.id.in_(new), standing.ELIGIBLE,

@@ -2,8 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import chain
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,12 +9,12 @@ import sqlalchemy as sa
 from autorl.errors import UsageError
 from autorl.replay import standing
 from autorl.replay.database import Database
+from autorl.replay.inserting import insert_rows
 from autorl.replay.rows import Rows
 from autorl.replay.schema import artifacts, injections, observations, runs, steps, tasks, trust_changes, verdicts
 from autorl.types import Trajectory, Trust
 
 _SOME = 500
-_A_STATEMENT = 500
 _APART = {"observation"}
 """What of a step has a row of its own."""
 
@@ -35,12 +33,11 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
                 raise UsageError(f"the id {row['id']} is that of another run", "Give the new run an id of its own")
         new = [(trajectory, row) for trajectory, row in made if row["id"] not in there]
         for table, contents in _contents(rows, new, trust, why).items():
-            _insert(connection, table, contents)
+            insert_rows(connection, table, contents)
+        judged = {trajectory.id: trajectory.verdict for trajectory, _ in new if trajectory.verdict}
         standing.add_records(connection, [
-            standing.Credit(shown, int(trajectory.verdict.passed), 1,
-                            standing.without(connection, trajectory.id, row["task"], shown),
-                            int(trajectory.verdict.strict))
-            for trajectory, row in new if trajectory.verdict for shown in {r.run for r in trajectory.recalled}])
+            standing.Credit(exemplar, int(judged[run].passed), 1, share, int(judged[run].strict))
+            for (run, exemplar), share in standing.without(connection, list(judged)).items()])
         standing.settle(database, connection, [row["id"] for trajectory, row in new if trajectory.verified])
         before.extend([] if before else (row["id"] for _, row in new))
         return [row["id"] for _, row in new] or before
@@ -53,7 +50,7 @@ def _have_tasks(database: Database, connection: sa.Connection, about: list[dict[
         return
     first = {row["id"]: row for row in reversed(about)}
     database.take_turn(connection, "tasks")  # so that tasks become visible in the order of their numbers
-    new = _insert(connection, tasks, [first[task] for task in sorted(first)], "ON CONFLICT DO NOTHING")
+    new = insert_rows(connection, tasks, [first[task] for task in sorted(first)], "ON CONFLICT DO NOTHING")
     if new == len(about):
         return
     kept = _there(connection, tasks.c.id, list(first), tasks.c.text)
@@ -94,24 +91,3 @@ def _contents(rows: Rows, new: Sequence[tuple[Trajectory, dict[str, Any]]], trus
             reason = why if starts == trust else "it read what came from outside"
             of[trust_changes].append(rows.trust_change(name, starts, reason, "autorl"))
     return of
-
-
-def _insert(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], conflict: str = "") -> int:
-    """Add rows of the same columns, many a statement; returns how many were added.
-
-    Row by row, SQLAlchemy takes as long as SQLite does, and SQLite's full-text index writes out what it has after each
-    statement.
-    """
-    added = 0
-    for start in range(0, len(rows), _A_STATEMENT):
-        some = rows[start : start + _A_STATEMENT]
-        statement = _inserting(connection.dialect.name, table, tuple(some[0]), len(some), conflict)
-        values = tuple(chain.from_iterable(row.values() for row in some))
-        added += connection.exec_driver_sql(statement, values).rowcount
-    return added
-
-
-@lru_cache(200)
-def _inserting(dialect: str, table: sa.Table, columns: tuple[str, ...], rows: int, conflict: str) -> str:
-    row = ", ".join([{"sqlite": "?", "postgresql": "%s"}[dialect]] * len(columns))
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([f'({row})'] * rows)} {conflict}"

@@ -161,6 +161,7 @@ class SQLite(Database):
             connection.execute("PRAGMA foreign_keys=ON")
             if checkpoint:
                 connection.execute("PRAGMA cache_size=-65536")  # the indexes of a large store, which writes go all over
+                connection.execute("PRAGMA wal_autocheckpoint=8000")  # pages: not after each batch of an import
             else:
                 connection.execute("PRAGMA wal_autocheckpoint=0")
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from autorl.replay.database import Database, insert
+from autorl.replay.inserting import insert_rows
 from autorl.replay.schema import (
     injections,
     policy_runs,
@@ -34,8 +35,8 @@ _NEWEST = 200
 def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]) -> None:
     """Add a verdict (a row of `verdicts`): it becomes the newest of its run. A row that is there already is left."""
     run = verdict["run"]
-    before = connection.execute(sa.select(runs.c.passed, runs.c.status, runs.c.task)
-                                .where(runs.c.id == run).with_for_update()).one_or_none()
+    before = connection.execute(
+        sa.select(runs.c.passed, runs.c.status).where(runs.c.id == run).with_for_update()).one_or_none()
     if before and before.passed is not None:
         same = (verdicts.c[name] == verdict[name] for name in ("run", "created", "body"))
         if connection.scalar(sa.select(verdicts.c.id).where(*same)) is not None:
@@ -48,9 +49,8 @@ def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]
     shown = set(connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars())
     if before.passed is None:
         strict = Verdict.model_validate_json(verdict["body"]).strict
-        add_records(connection, [
-            Credit(exemplar, int(passed), 1, without(connection, run, before.task, exemplar), int(strict))
-            for exemplar in shown])
+        add_records(connection, [Credit(exemplar, int(passed), 1, share, int(strict))
+                                 for (_, exemplar), share in without(connection, [run]).items()])
     else:
         add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for exemplar in shown])
     if before.passed or (passed and before.status == Status.FINISHED):
@@ -81,16 +81,15 @@ def add_records(connection: sa.Connection, credits: Iterable[Credit]) -> None:
             name: records.c[name] + new.excluded[name] for name in Credit._fields[1:]}), rows)
 
 
-def without(connection: sa.Connection, run: str, task: str, exemplar: str) -> float:
-    """How often `task` passes without `exemplar`: of its other judged runs, the newest, by Laplace's rule."""
-    was_shown = sa.exists().where(injections.c.run == runs.c.id, injections.c.exemplar == exemplar)
-    newest = (sa.select(runs.c.passed)
-              .where(runs.c.task == task, runs.c.id != run, runs.c.passed.is_not(None), ~was_shown)
-              .order_by(runs.c.started.desc()).limit(_NEWEST)).subquery()
-    passed, judged = connection.execute(sa.select(
-        sa.func.coalesce(sa.func.sum(sa.cast(newest.c.passed, sa.Integer)), 0), sa.func.count())
-        .select_from(newest)).one()
-    return float((passed + 1) / (judged + 2))
+def without(connection: sa.Connection, judged: Sequence[str]) -> dict[tuple[str, str], float]:
+    """How often the tasks of these runs pass without an exemplar that they were shown, by run and exemplar.
+
+    Of the task's other judged runs, those that were not shown it count, the newest of them, by Laplace's rule.
+    """
+    return {
+        (run, exemplar): float(share) for start in range(0, len(judged), _SOME)
+        for run, exemplar, share in connection.execute(_WITHOUT, {"runs": judged[start : start + _SOME]})
+    }
 
 
 def change_trust(database: Database, connection: sa.Connection, change: dict[str, Any]) -> list[str]:
@@ -113,9 +112,11 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
     """Make `recallable` say of these runs what is true now."""
     for start in range(0, len(changed), _SOME):
         some = changed[start : start + _SOME]
-        eligible = connection.execute(
-            sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length, runs.c.source)
-            .where(runs.c.id.in_(some), ELIGIBLE)).all()
+        # What is eligible is not asked for but looked at: SQLite would go through all that is, by the index of that.
+        found = connection.execute(
+            sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length, runs.c.source,
+                      ELIGIBLE.label("eligible")).where(runs.c.id.in_(some))).all()
+        eligible = [row for row in found if row.eligible]
         gone = sorted(set(some) - {row.id for row in eligible})
         left = set()
         if gone:
@@ -151,12 +152,10 @@ def _enter(database: Database, connection: sa.Connection, source: str, eligible:
     if not eligible:
         return
     numbers = _toolsets(connection, {row.tools for row in eligible})
-    statement = insert(connection, recallable)
-    connection.execute(statement.on_conflict_do_update(index_elements=["run"], set_={
-        "score": statement.excluded.score, "steps": statement.excluded.steps,
-        "toolset": statement.excluded.toolset}), [
+    insert_rows(connection, recallable, [
         {"run": row.id, "task": row.task, "toolset": numbers[row.tools], "score": row.score, "steps": row.length,
-         "source": source} for row in eligible])
+         "source": source} for row in eligible],
+        "ON CONFLICT (run) DO UPDATE SET score = excluded.score, steps = excluded.steps, toolset = excluded.toolset")
 
 
 def _fill(database: Database, connection: sa.Connection, source: str) -> None:
@@ -193,3 +192,20 @@ def _toolsets(connection: sa.Connection, names: set[str]) -> dict[str, int]:
         connection.execute(insert(connection, toolsets).on_conflict_do_nothing(), [{"names": name} for name in new])
         found = dict(connection.execute(wanted).all())
     return found
+
+
+_other, _shown = runs.alias(), injections.alias()
+_newest = (
+    sa.select(_other.c.passed).where(
+        _other.c.task == runs.c.task, _other.c.id != runs.c.id, _other.c.passed.is_not(None),
+        # By the other run: an exemplar may have been shown to very many.
+        injections.c.exemplar.not_in(sa.select(_shown.c.exemplar).where(_shown.c.run == _other.c.id)))
+    .order_by(_other.c.started.desc()).limit(_NEWEST).correlate(runs, injections).subquery()
+)
+_share = sa.select((sa.func.coalesce(sa.func.sum(sa.cast(_newest.c.passed, sa.Integer)), 0) + 1.0)
+                   / (sa.func.count() + 2)).select_from(_newest).scalar_subquery()
+_WITHOUT = (
+    sa.select(injections.c.run, injections.c.exemplar, _share).join(runs, runs.c.id == injections.c.run)
+    .where(injections.c.run.in_(sa.bindparam("runs", expanding=True)))
+)
+"""Built once: that takes longer than SQLite takes to answer it."""
