@@ -262,10 +262,14 @@ def test_a_run_is_found_by_its_name_its_folder_and_its_benchmark():
         run.find("windows")
 
 
-def test_progress_counts_down_to_nothing():
+def test_progress_counts_down_to_nothing(monkeypatch):
+    monkeypatch.setattr(run, "PATIENCE", 0)
     folder = begun()
     seen = []
     run.resume(folder, given=GIVEN, watch=seen.append)
-    assert sum(seen[-1].done.values()) > sum(seen[0].done.values())
+    done = [sum(look.done.values()) for look in seen]
+    assert done == sorted(done)
+    assert done[0] < done[-1]
+    assert sum(seen[0].todo.values()) > sum(seen[-1].todo.values()) == 0
     last = [entry for entry in ledger.read(folder / LEDGER) if isinstance(entry, Ending)]
     assert [entry.status for entry in last] == ["complete"]
