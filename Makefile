@@ -6,13 +6,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint system clean
+.PHONY: demo test lint system test-system clean
 
 demo: $(VENV)/installed
 	@$(BIN)/autorl models fetch
 	@$(BIN)/autorl solve "$(TASK)" || [ $$? -eq 1 ]  # 1: done, but the deck did not pass the checks
 
-test: $(VENV)/tests-installed system lint
+test: $(VENV)/tests-installed test-system lint
 	@$(BIN)/autorl models fetch
 	@$(BIN)/python -m pytest
 
@@ -23,14 +23,21 @@ lint: $(VENV)/tests-installed
 LACKING = from autorl.content import load_pack; load_pack("slides"); \
   from autorl_tools.slides.libreoffice import lacking; print(*sorted(set(lacking().values())))
 
-# Where this cannot install them, the tests that need them say so.
-system: $(VENV)/installed
-	@packages=$$($(BIN)/python -c '$(LACKING)') || exit 1; [ -z "$$packages" ] && exit 0; \
+# Installs $$packages. Where that does not work, the tests that need them say so.
+INSTALL = [ -z "$$packages" ] && exit 0; \
 	[ "$$(id -u)" -eq 0 ] && as_root="" || as_root="sudo -n"; \
 	echo "Installing $$packages"; \
 	command -v apt-get >/dev/null && $$as_root apt-get update -qq && \
 	  $$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$packages || \
-	  echo "That did not work. Decks are rendered once you have installed, as Debian names them: $$packages"
+	  echo "That did not work. Install, as Debian names them: $$packages"
+
+system: $(VENV)/installed
+	@packages=$$($(BIN)/python -c '$(LACKING)') || exit 1; $(INSTALL)
+
+# A browser to look at pages with, and Java for ScienceWorld.
+test-system: system
+	@command -v chromium >/dev/null || packages="chromium"; \
+	command -v java >/dev/null || packages="$$packages default-jre-headless"; $(INSTALL)
 
 # The stamps make a second call cost nothing, and need no network.
 $(VENV)/installed: pyproject.toml
@@ -41,9 +48,9 @@ $(VENV)/installed: pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable .
 	@touch $@
 
-$(VENV)/tests-installed: $(VENV)/installed
+$(VENV)/tests-installed: $(VENV)/installed tests/constraints.txt
 	@echo "Installing what the tests need into $(VENV)"
-	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --editable '.[test]'
+	@$(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint tests/constraints.txt --editable '.[test]'
 	@touch $@
 
 clean:

@@ -28,7 +28,8 @@ class UnknownName(UsageError):
         near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         guess = f"Did you mean '{near[0]}'? " if near else ""
         shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-        listing = f"{kind.capitalize()}s: {shown}." if names else f"There is no {kind} yet."
+        kinds = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+        listing = f"{kinds.capitalize()}: {shown}." if names else f"There is no {kind} yet."
         super().__init__(f"no {kind} named '{name}'", f"{guess}{listing} {remedy}".strip())
 
 

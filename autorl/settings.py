@@ -20,15 +20,19 @@ class Settings(Value):
     """All that can be set, with its default. Each is `--name`, AUTORL_NAME and a key of autorl.toml."""
 
     model: str = Field("local", description="provider:model; see `autorl models list`")
+    policy: str | None = Field(None, description="a policy that was trained on the model, or none for the bare model; "
+                                                 "the promoted one when not set")
     base_url: str | None = Field(None, description="URL of an OpenAI-compatible server, ending in /v1")
     tools: tuple[str, ...] = Field(("slides",), description="tool packs, as NAME or NAME:GROUP")
-    format: str = Field("react", description="how a step is written: react or structured")
+    format: str = Field("react", description="how a step is written: react, structured or native")
     exemplars: Literal["full", "compact", "auto"] = Field("auto", description="how exemplars are shown: every step, "
                                                           "the actions alone, or what there is room for")
     constrained: bool = Field(True, description="constrain completions by a grammar where the backend takes one")
     temperature: float = Field(0.7, ge=0, le=2, description="of the sampling; 0 is greedy")
     seed: int | None = Field(None, description="of the sampling; a different run each time when not set")
     max_tokens: int = Field(512, ge=16, description="of one completion")
+    keep_tokens: bool = Field(False, description="keep the ids and log-probabilities of the tokens that the model gave "
+                                                 "(no option of the command line)")
     recall: RecallMode = Field("verified+useful", description="which past runs are shown: verified+useful, or, to "
                                f"compare with it, {', '.join(get_args(RecallMode)[:-1])}")
     failures: bool = Field(False, description="tell in one line what went wrong before on tasks like this")
@@ -42,6 +46,8 @@ class Settings(Value):
                                                  "(no option of the command line)")
     embedder_url: str | None = Field(None, description="URL of an OpenAI-compatible server for embeddings "
                                                     "(no option of the command line)")
+    tenant: str | None = Field(None, description="whose prompts these are, on a vLLM server that serves several: they "
+                                                 "share nothing in its cache (no option of the command line)")
     unsandboxed: bool = Field(False, description="run model-written code even where it cannot be confined "
                                                  "(no option of the command line)")
 

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -30,6 +31,17 @@ def started(work: Any, *arguments: Any) -> BaseProcess:
 def acknowledge(path: Path, *words: object) -> None:
     with open(path, "ab", buffering=0) as file:
         file.write((" ".join(map(str, words)) + "\n").encode())
+
+
+def wait_for_more(path: Path, count: int) -> None:
+    """Return when so many lines more have been acknowledged in `path` than there are now."""
+    def lines() -> int:
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
+    wanted, deadline = lines() + count, time.monotonic() + 60
+    while lines() < wanted:
+        assert time.monotonic() < deadline, "the writers wrote nothing"
+        time.sleep(0.002)
 
 
 def write_steps(store: Path, acknowledged: Path) -> None:

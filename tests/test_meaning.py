@@ -66,6 +66,33 @@ def test_another_process_has_them_from_blocks(store: ReplayStore) -> None:
         [0], [BLOCK - 1], [BLOCK], [2 * BLOCK + 9]]
 
 
+def test_a_block_that_cannot_be_read_costs_time_alone_until_it_is_made_again(store: ReplayStore) -> None:
+    made = some(2 * BLOCK + 10, 256)
+    model = store.embedder.name
+    seen = filled(store, made, model)
+    with store._database.writing() as connection:
+        connection.execute(embedding_blocks.update().where(embedding_blocks.c.block == 0), {"vectors": b"torn"})
+    index = seen(Meaning(model, 256))
+    assert [index.nearest(made[n], 1) for n in (0, BLOCK, 2 * BLOCK + 9)] == [[0], [BLOCK], [2 * BLOCK + 9]]
+    store._vectors.mend()
+    with store._database.reading() as connection:
+        sizes = connection.execute(sa.select(sa.func.length(embedding_blocks.c.vectors))).scalars().all()
+    assert sizes == [BLOCK * 260] * 2
+
+
+@pytest.mark.parametrize("harm", [
+    "DELETE FROM embeddings WHERE number = 7", "UPDATE embeddings SET vector = x'00' WHERE number = 7",
+    "UPDATE embeddings SET vector = CAST(zeroblob(508) || x'0000C07F' AS BLOB) WHERE number = 7"])
+def test_what_is_not_there_or_no_number_is_near_to_nothing_and_moves_nothing(harm: str, store: ReplayStore) -> None:
+    made = some(50)
+    seen = filled(store, made)
+    with store._database.writing() as connection:
+        assert connection.exec_driver_sql(harm).rowcount == 1
+    index = seen(Meaning("m", 128))
+    assert index.unreadable == {7}
+    assert [index.nearest(made[n], 1) for n in (6, 8, 49)] == [[6], [8], [49]]
+
+
 def test_models_are_never_mixed(store: ReplayStore) -> None:
     filled(store, some(50), "one")
     other = some(50, seed=2)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from autorl.errors import StoreUnavailable
 from autorl.replay import database, schema
 from autorl.replay.store import ReplayStore
-from autorl.types import Observation, Provenance, Status
+from autorl.types import Artifact, Observation, Provenance, Status
 from tests import children, postgres
 from tests.conformance.stores import write
 from tests.worlds import FAILED, PASSED, a_run, a_step
@@ -100,6 +100,11 @@ def store_of(where: str, revision: str) -> None:
                 add("artifacts", run=run.id, **made.model_dump())
         add("embeddings", task=GOOD.task.id, model="old", vector=b"\0" * 8)
     _upgrade(where, revision)
+    if revision == "0003":
+        with bare(where) as connection:
+            connection.exec_driver_sql("INSERT INTO policies (id, base, dataset, created) VALUES "
+                                       "('policy@1', 'local', 'd', '2026-01-01T00:00:00+00:00')")
+            connection.exec_driver_sql("INSERT INTO policy_runs (policy, run) VALUES ('policy@1', 'good')")
 
 
 @pytest.mark.parametrize("revision", database.KNOWN[:-1])
@@ -123,6 +128,23 @@ def test_a_store_of_an_earlier_version_is_brought_up_to_date_and_loses_nothing(w
         row = connection.exec_driver_sql(
             "SELECT format, model, adapter, tools_hash, passed, length FROM runs WHERE id = 'good'").one()
         assert (*row,) == ("react", "local", "a1", "t1", True, 2)
+
+
+def test_policies_of_the_version_before_can_be_promoted(where: str) -> None:
+    store_of(where, "0003")
+    store = ReplayStore(where)
+    (kept,) = store.policies()
+    assert (kept.id, kept.base, kept.runs, kept.deleted) == ("policy@1", "local", ("good",), None)
+    assert store.promoted("local") is None
+    store.promote("local", "policy@1", why="better", who="me")
+    assert store.promoted("local") == "policy@1"
+
+
+def test_a_file_may_have_more_bytes_than_32_bits_count(where: str) -> None:
+    store = ReplayStore(where)
+    large = Artifact(path="film.mp4", sha256="0" * 64, bytes=5_000_000_000)
+    write(store, a_run(id="large", artifacts=(large,)))
+    assert store.get("large").artifacts == (large,)
 
 
 def test_a_row_that_cannot_be_read_does_not_stop_a_migration(where: str) -> None:
@@ -173,7 +195,7 @@ def test_a_migration_that_breaks_off_leaves_the_store_as_it_was(where: str, monk
 @pytest.mark.parametrize(("damage", "told"), [
     ("UPDATE alembic_version SET version_num = '9999'", r"made by a newer autorl.*'9999'.*pip install -U"),
     ("DELETE FROM alembic_version", r"half migrated: it says version nothing.*backup"),
-    ("DROP TABLE records", r"half migrated: it says version 0003 and lacks records.*backup"),
+    ("DROP TABLE records", r"half migrated: it says version 0004 and lacks records.*backup"),
     ("ALTER TABLE runs DROP COLUMN length", r"half migrated: .* lacks runs.length.*salvage"),
 ])
 def test_a_store_that_is_not_of_this_version_is_told_and_left_alone(where: str, damage: str, told: str) -> None:

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from autorl.errors import UsageError
 from autorl.registry import Pack, Toolset
 from autorl.replay import embed
 from autorl.replay.recall import Recall, Recollection, as_recalled, recall, shown_before
-from autorl.replay.store import ReplayStore
+from autorl.replay.schema import embeddings
+from autorl.replay.store import Candidate, ReplayStore
 from autorl.types import Check, Exemplar, Provenance, Status, Task, Trajectory, Verdict
 from tests.conformance.stores import write
 from tests.worlds import FAILED, PASSED, a_run, a_step, book, ping
@@ -178,6 +180,15 @@ def test_of_equals_the_shorter_one_comes_first(store: ReplayStore) -> None:
     assert names(find(store, TOPICS[0], k=1)) == ["short"]
 
 
+def test_vectors_that_cannot_be_read_leave_recall_to_words_and_are_counted(topics: ReplayStore) -> None:
+    topics.embed_all()
+    with topics._database.writing() as connection:
+        connection.execute(embeddings.update(), {"vector": b"torn"})
+    found = remember(topics, "volcanoes", k=1)
+    assert names(found.exemplars) == ["topic-2"]
+    assert found.left_out == {"vectors that cannot be read": len(TOPICS)}
+
+
 def test_without_a_store_or_seeds_there_is_nothing_to_show() -> None:
     assert find(None, "Bees") == []
 
@@ -279,6 +290,27 @@ def test_each_control_chooses_as_it_says(store: ReplayStore) -> None:
     drawn = {names(find(store, task, mode="random", k=1, seed=seed))[0] for seed in range(40)}
     assert drawn == {f"topic-{n}" for n in range(5)}
     assert names(find(store, task, mode="random", k=3, seed=7)) == names(find(store, task, mode="random", k=3, seed=7))
+
+
+def test_what_is_drawn_from_few_is_asked_for_once(topics: ReplayStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    some = ReplayStore.some
+
+    def counted(store: ReplayStore, *given: Any, **named: Any) -> list[Candidate]:
+        asked.append(given)
+        return some(store, *given, **named)
+
+    monkeypatch.setattr(ReplayStore, "some", counted)
+    assert len(find(topics, "Bees", mode="random", k=9)) == len(TOPICS)
+    assert len(asked) == 1
+
+
+def test_of_many_some_are_drawn_from_everywhere(store: ReplayStore) -> None:
+    store.add([a_run(f"Task number {n}", id=f"run-{n:03}", verdict=PASSED) for n in range(400)])
+    drawn = {name for seed in range(12) for name in names(find(store, "Bees", mode="random", k=4, seed=seed))}
+    assert len(drawn) > 40
+    assert min(drawn) < "run-100"
+    assert max(drawn) > "run-300"
 
 
 def test_only_usefulness_looks_at_what_became_of_those_who_were_shown_it(store: ReplayStore) -> None:

@@ -246,13 +246,9 @@ def test_what_was_acknowledged_survives_kill_nine(tmp_path: Path) -> None:
     dice = random.Random(1)
     ReplayStore(path).close()
     for round_ in range(24):
-        before = acknowledged.stat().st_size if acknowledged.exists() else 0
         child = children.started(children.write_steps, path, acknowledged)
-        deadline = time.monotonic() + 20
-        while not acknowledged.exists() or acknowledged.stat().st_size == before:
-            assert time.monotonic() < deadline, "the writer never wrote"
-            time.sleep(0.002)
-        time.sleep(dice.random() * 0.08)
+        children.wait_for_more(acknowledged, dice.randint(1, 30))
+        time.sleep(dice.random() * 0.01)
         os.kill(child.pid or 0, signal.SIGKILL)
         child.join()
         if round_ % 6 == 5:

@@ -94,7 +94,7 @@ class Ledger:
             raise UsageError(f"another process is at work in {path.parent}", "Wait for it, or end it") from error
         os.ftruncate(self._file, path.read_bytes().rfind(b"\n") + 1)
 
-    def add(self, entries: Sequence[Entry]) -> None:
+    def add(self, entries: Sequence[Value]) -> None:
         """Write these, all or none, and return when they are on disk. Raises StoreUnavailable."""
         before = os.fstat(self._file).st_size
         lines = "".join(f"{entry.model_dump_json()}\n" for entry in entries).encode()

@@ -5,7 +5,23 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli import bench, collect, doctor, init, models, output, replay, solve, tasks, tools
+from autorl.cli import (
+    bench,
+    collect,
+    doctor,
+    gate,
+    improve,
+    init,
+    models,
+    output,
+    policies,
+    replay,
+    serve,
+    solve,
+    tasks,
+    tools,
+    train,
+)
 
 app = typer.Typer(
     name="autorl", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -42,6 +58,11 @@ app.add_typer(replay.app, name="replay")
 app.add_typer(tools.app, name="tools")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
+app.command("gate")(gate.gate)
+app.command("improve")(improve.improve)
+app.add_typer(policies.app, name="policies")
+app.add_typer(serve.app, name="serve")
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)
 app.command("init")(init.init)

@@ -13,6 +13,8 @@ def collect(
     successes: Annotated[int, typer.Option(min=1, help="Successes after which a task is left.")] = 2,
     concurrency: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
     model: Annotated[str | None, typer.Option(help="provider:model; `autorl models list`. [default: local]")] = None,
+    policy: Annotated[str | None, typer.Option(help="A policy trained on the model; none for the bare model. "
+                                                    "[default: the promoted one]")] = None,
     base_url: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server, ending in /v1.")] = None,
     tools: Annotated[list[str] | None, typer.Option(help="A tool pack, NAME or NAME:GROUP; may be given again. "
                                                          "[default: slides]")] = None,
@@ -36,14 +38,15 @@ def collect(
     from autorl.agent import Agent
     from autorl.rollout.collect import Plan
     from autorl.rollout.collect import collect as roll_out
+    from autorl.train.policies import in_force
 
     found = task_sets.load(tasks, skip_wrong=skip_wrong)
     chosen = settings.resolve({
-        "model": model, "base_url": base_url, "tools": tuple(tools) if tools else None, "k": k,
+        "model": model, "policy": policy, "base_url": base_url, "tools": tuple(tools) if tools else None, "k": k,
         "temperature": temperature, "constrained": constrained, "max_steps": max_steps, "store": store,
     })
     kept = open_store(store)
-    agent = Agent.of(chosen, store=kept)
+    agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
     attempts = tokens = 0
     solved: set[str] = set()
     for attempt in roll_out(agent, found.tasks, Plan(n, successes, seed), concurrency=concurrency):

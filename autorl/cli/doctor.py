@@ -106,9 +106,11 @@ def _store(_: dict[str, Any]) -> list[Finding]:
 
 def _model(given: dict[str, Any]) -> list[Finding]:
     from autorl import models, settings
+    from autorl.cli.output import open_store
     from autorl.errors import AutorlError
     from autorl.models import weights
     from autorl.models.base import Request
+    from autorl.train.policies import in_force
 
     chosen = settings.resolve(given)
     if chosen.model == "local":
@@ -119,11 +121,11 @@ def _model(given: dict[str, Any]) -> list[Finding]:
             return [Finding("model", "bad", f"local, but {path} is not the expected file",
                             "autorl models fetch --again")]
     try:
-        model = models.load(chosen.model, base_url=chosen.base_url)
+        model = models.load(in_force(open_store(None), chosen.model, chosen.policy), base_url=chosen.base_url)
         reply = model.complete(Request([{"role": "user", "content": "Say yes."}], max_tokens=16, temperature=0))
     except AutorlError as error:
         return [Finding("model", "bad", error.what, error.remedy)]
-    return [Finding("model", "ok", f"{chosen.model} answers in {reply.seconds:.1f} s "
+    return [Finding("model", "ok", f"{model.name} answers in {reply.seconds:.1f} s "
                                    f"({reply.tokens_per_second:.0f} tokens/s): {reply.text.strip()[:40]!r}")]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
@@ -35,9 +35,16 @@ def say(text: str = "", style: str = "") -> None:
     console().print(_writable(text), style=style or None, markup=False)
 
 
+def on_one_line() -> "Callable[[str], None] | None":
+    """Tells what is being done, on a line that changes and is wiped in the end; None where nobody looks."""
+    if not sys.stderr.isatty():
+        return None
+    return lambda told: print(f"\r{told}\033[K\r", end="", file=sys.stderr, flush=True)
+
+
 def give(value: Any) -> None:
     """The one JSON value of a command."""
-    print(_writable(json.dumps(value, ensure_ascii=False, default=str)))
+    print(_writable(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
 
 
 def _writable(text: str) -> str:

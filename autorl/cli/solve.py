@@ -18,6 +18,8 @@ def solve(
     task: Annotated[str | None, typer.Argument(help="What to do, in your own words.", show_default=False)] = None,
     resume: Annotated[str | None, typer.Option(help="Go on with this run instead of a new task.")] = None,
     model: Annotated[str | None, typer.Option(help="provider:model; `autorl models list`. [default: local]")] = None,
+    policy: Annotated[str | None, typer.Option(help="A policy trained on the model; none for the bare model. "
+                                                    "[default: the promoted one]")] = None,
     base_url: Annotated[str | None, typer.Option(help="URL of an OpenAI-compatible server, ending in /v1.")] = None,
     tools: Annotated[list[str] | None, typer.Option(help="A tool pack, NAME or NAME:GROUP; may be given again. "
                                                          "[default: slides]")] = None,
@@ -26,7 +28,7 @@ def solve(
     k: Annotated[int | None, typer.Option("-k", help="Past successes to recall. [default: 2]")] = None,
     budget: Annotated[int | None, typer.Option(help="Tokens they may take. [default: 1500]")] = None,
     no_replay: Annotated[bool, typer.Option("--no-replay", help="Recall nothing.")] = False,
-    format: Annotated[str | None, typer.Option(help="react or structured. [default: react]")] = None,
+    format: Annotated[str | None, typer.Option(help="react, structured or native. [default: react]")] = None,
     recall: Annotated[str | None, typer.Option(help="Which of them: verified+useful, or, to compare with it, verified, "
                                                     "recent, random, add-all or none. [default: "
                                                     "verified+useful]")] = None,
@@ -54,13 +56,14 @@ def solve(
     from autorl.agent import Agent
     from autorl.errors import AutorlError, UsageError
     from autorl.registry import nobody
+    from autorl.train.policies import in_force
     from autorl.types import Task
 
     if (task is None) == (resume is None):
         raise UsageError("give either a task or --resume RUN", 'For example: autorl solve "Make a deck about bees"')
     kept = open_store(store)
     given = {
-        "model": model, "base_url": base_url, "tools": tuple(tools) if tools else None,
+        "model": model, "policy": policy, "base_url": base_url, "tools": tuple(tools) if tools else None,
         "readable": tuple(read) if read else None, "k": 0 if no_replay else k, "budget": budget, "format": format,
         "recall": recall, "exemplars": exemplars, "failures": failures, "constrained": constrained,
         "temperature": temperature, "seed": seed, "store": store,
@@ -69,6 +72,7 @@ def solve(
     # A run goes on as it began, but for what is said anew.
     began = _as_it_began(kept.get(resume)) if resume else {}
     chosen = settings.resolve({**began, **{name: value for name, value in given.items() if value is not None}})
+    chosen = chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)})
     asked = None if task is None else Task.of(task).model_copy(update={"verifier": verifier})
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", "Name a folder")
@@ -123,11 +127,14 @@ def feedback(
 
 
 def _as_it_began(run: "Trajectory") -> dict[str, Any]:
+    from autorl.models.local import split
+
     recorded = run.provenance.settings
     same = {name: recorded.get(name) for name in ("temperature", "max_tokens", "constrained", "base_url")}
     tools = recorded.get("tools")
-    return {**same, "model": run.provenance.model, "format": run.provenance.format, "seed": run.provenance.seed,
-            "tools": tuple(tools) if tools else None}
+    model, policy = split(run.provenance.model)
+    return {**same, "model": model, "policy": policy or "none", "format": run.provenance.format,
+            "seed": run.provenance.seed, "tools": tuple(tools) if tools else None}
 
 
 def _ask(question: str) -> str:

@@ -1,5 +1,6 @@
 """llama.cpp inside this process (xllamacpp): the embedded model, or any GGUF file."""
 
+import hashlib
 import json
 import os
 import threading
@@ -9,7 +10,8 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from autorl.errors import ContextOverflow, MissingExtra, ModelUnavailable, UsageError
+from autorl import settings
+from autorl.errors import ContextOverflow, MissingExtra, ModelUnavailable, UnknownName, UsageError
 from autorl.models import weights
 from autorl.models.base import Capabilities, Completion, OnText, Request
 from autorl.types import Usage
@@ -34,17 +36,23 @@ _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens what lies on this machine, whatever proxy the environment names."""
 
 
+ADAPTER, SUMS = "adapter.gguf", "SHA256SUMS"
+"""What the folder of a policy holds for llama.cpp, and the hashes of all that it holds, as sha256sum writes them."""
+
+
 class Local:
     """One GGUF file, loaded when it is first asked; every thread of the process shares it.
 
-    name: `local`, `local:PATH.gguf` or `local:hf:REPO/FILE`
+    name: `local`, `local:PATH.gguf` or `local:hf:REPO/FILE`; with `+policy@HASH`, as a policy of this home has it
+    adapter: a LoRA adapter in llama.cpp's form, where it is not the one that the name says
     slots: completions at a time, each with its own context
     """
 
     capabilities = Capabilities(grammar=True, json_schema=True)
 
-    def __init__(self, name: str = "local", *, slots: int = 2) -> None:
+    def __init__(self, name: str = "local", *, adapter: Path | None = None, slots: int = 2) -> None:
         self.name = name
+        self._adapter = adapter
         self._slots = slots
         self._loading = threading.Lock()
         self._loaded: Any = None
@@ -53,9 +61,14 @@ class Local:
 
     @classmethod
     def shared(cls, name: str) -> "Local":
-        """The one instance of `name` in this process: weights are loaded once."""
+        """The one instance of `name` in this process: weights are loaded once. Raises UnknownName for its policy."""
         with _sharing:
             return _shared(name)
+
+    def close(self) -> None:
+        """Give the memory of the weights back; asked again, the model loads them again."""
+        with self._loading:
+            self._loaded = None
 
     @property
     def context_tokens(self) -> int:
@@ -64,7 +77,7 @@ class Local:
     @property
     def path(self) -> Path:
         """The GGUF file; fetched first if it is the embedded one or one from the hub."""
-        rest = self.name.partition(":")[2]
+        rest = split(self.name)[0].partition(":")[2]
         if not rest:
             return weights.embedded()
         if rest.startswith("hf:"):
@@ -106,13 +119,33 @@ class Local:
     def count(self, text: str) -> int:
         return self._tokens(text)
 
+    def likelihood(self, text: str) -> tuple[float, int]:
+        """The log-probability (in nats) that the model gives to `text` from nowhere, and how many tokens it has.
+
+        A grammar of exactly these tokens leaves the model no choice; llama.cpp tells how likely each was without it.
+        Raises ModelUnavailable.
+        """
+        tokens = self._tokenised(text)
+        reply = self._server().handle_completions({
+            "prompt": "\n", "max_tokens": len(tokens), "n_predict": len(tokens), "temperature": 0, "logprobs": 1,
+            "grammar": f"root ::= {' '.join(f'<[{token}]>' for token in tokens)}"})
+        if "error" in reply:
+            raise _failure(self.name, reply["error"])
+        given = reply["choices"][0]["logprobs"]["content"]
+        if [each["id"] for each in given] != tokens:
+            raise ModelUnavailable(f"llama.cpp did not keep to a text of {len(tokens)} tokens that it was to rate")
+        return sum(each["logprob"] for each in given), len(tokens)
+
     def _count(self, text: str) -> int:
+        return len(self._tokenised(text))
+
+    def _tokenised(self, text: str) -> list[int]:
         request = urllib.request.Request(
             f"{self._server().listening_address}/tokenize", json.dumps({"content": text}).encode(),
             {"Content-Type": "application/json"},
         )
         with _LOOPBACK.open(request, timeout=30) as reply:
-            return len(json.load(reply)["tokens"])
+            return list(json.load(reply)["tokens"])
 
     def _server(self) -> Any:
         with self._loading:
@@ -121,7 +154,8 @@ class Local:
             return self._loaded
 
     def _load(self) -> Any:
-        path = self.path
+        path, policy = self.path, split(self.name)[1]
+        adapter = self._adapter or (sound_adapter(policy) if policy else None)
         import xllamacpp
 
         params = xllamacpp.CommonParams()
@@ -138,10 +172,15 @@ class Local:
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.verbosity = -1
         params.ui = False
+        if adapter:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
         try:
             return xllamacpp.Server(params)
         except Exception as error:
-            raise ModelUnavailable(f"llama.cpp cannot load {path}: {error}", "Is it a whole GGUF file?") from error
+            what = f"{path} with the adapter {adapter}" if adapter else path
+            raise ModelUnavailable(f"llama.cpp cannot load {what}: {error}",
+                                   f"Is {'each' if adapter else 'it'} a whole GGUF file"
+                                   f"{', and the adapter for this model' if adapter else ''}?") from error
 
 
 def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict[str, Any]:
@@ -189,6 +228,33 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
     if failed:
         raise ModelUnavailable(f"llama.cpp failed: {failed[0]}") from failed[0]
     return {**last, "text": "".join(pieces)}
+
+
+def split(name: str) -> tuple[str, str | None]:
+    """The name of a base model and that of a policy of it: `local+policy@7f` is `local` and `policy@7f`."""
+    base, plus, digest = name.rpartition("+policy@")
+    return (base, f"policy@{digest}") if plus else (name, None)
+
+
+def policies_folder() -> Path:
+    """Where the files of policies are, a folder each, of its name."""
+    return settings.home() / "policies"
+
+
+def sound_adapter(policy: str) -> Path:
+    """The adapter of `policy` for llama.cpp, its hash checked. Raises UnknownName, ModelUnavailable that names it."""
+    folder = policies_folder() / policy
+    path = folder / ADAPTER
+    if not path.is_file():
+        known = [found.parent.name for found in policies_folder().glob(f"policy@*/{ADAPTER}")]
+        raise UnknownName("policy", policy, known, f"(in {policies_folder()})")
+    with path.open("rb") as file:
+        told = f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {ADAPTER}"
+    sums = folder / SUMS
+    if not sums.is_file() or told not in sums.read_text("utf-8", "replace").splitlines():
+        raise ModelUnavailable(f"{path} is damaged: its hash is not the one in {SUMS}",
+                               f"Make it again from what else is there: autorl policies add {folder}")
+    return path
 
 
 def _failure(name: str, error: dict[str, Any]) -> Exception:

@@ -153,7 +153,7 @@ def keep(database: Database, rows: Rows, batch: Sequence[Kept]) -> Added:
         if before and before.new <= there:
             return before
         new = sorted(contents.keys() - there)
-        bulk._have_tasks(database, connection, [rows.task(told[run].run.task) for run in new])
+        bulk.have_tasks(database, connection, [rows.task(told[run].run.task) for run in new])
         for table in _ORDER:
             insert_rows(connection, table, [row for run in new for row in contents[run][table]])
         keep_records(connection, {run: told[run].record for run in new})

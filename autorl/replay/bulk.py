@@ -26,7 +26,7 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
     about = [rows.task(trajectory.task) for trajectory, _ in made]
 
     def work(connection: sa.Connection) -> list[str]:
-        _have_tasks(database, connection, about)
+        have_tasks(database, connection, about)
         there = _there(connection, runs.c.id, [row["id"] for _, row in made], runs.c.task, runs.c.started)
         for _, row in made:
             if row["id"] in there and there[row["id"]] != (row["task"], row["started"]):
@@ -45,7 +45,8 @@ def add(database: Database, rows: Rows, trajectories: Sequence[Trajectory], trus
     return database.write(work)
 
 
-def _have_tasks(database: Database, connection: sa.Connection, about: list[dict[str, Any]]) -> None:
+def have_tasks(database: Database, connection: sa.Connection, about: list[dict[str, Any]]) -> None:
+    """Keep these tasks (rows of `tasks`) as far as they are new. Raises UsageError if another one has the id of one."""
     if not about:
         return
     first = {row["id"]: row for row in reversed(about)}

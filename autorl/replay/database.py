@@ -3,8 +3,11 @@
 import re
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
+from math import log
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,7 +24,11 @@ COMMON = frozenset([
     "s", "t", "that", "the", "this", "to", "was", "with",
 ])
 """Words that a search leaves out unless there are no others."""
-KNOWN = ("0001", "0002", "0003")
+LONGEST = 2_000
+"""Characters of a text whose words are looked at."""
+MORE = 20
+"""How many more tasks than wanted are found by their rare words, before the common ones are looked at."""
+KNOWN = ("0001", "0002", "0003", "0004")
 """Every migration there has been, oldest first."""
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 LAST_TASK = sa.select(sa.func.max(tasks.c.number))
@@ -73,6 +80,16 @@ class Database(ABC):
         """The rows of a query that is asked at every recall, as tuples of what the database holds."""
         return connection.execute(query, named).all()
 
+    def rows_of(self, connection: sa.Connection, queries: Sequence[sa.Select[Any]],
+                **named: Any) -> list[Sequence[Any]]:
+        """What `rows` gives for each of these queries."""
+        return [self.rows(connection, query, **named) for query in queries]
+
+    def ask(self, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
+        """What `rows` gives, outside of any view: what was committed a moment ago is seen."""
+        with self.reading() as connection:
+            return self.rows(connection, query, **named)
+
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do `work` in a transaction. It may be done again, so what it did before must do no harm then."""
         with self.writing() as connection:
@@ -82,8 +99,9 @@ class Database(ABC):
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         """Ids of tasks that share telling words with `text`, best first, with a score (higher is better).
 
-        A word that stands in very many tasks tells little and costs the most, so only rarer ones are ranked by. Where
-        all are common, the newest tasks that hold some of them together are given, with equal scores.
+        A word that stands in very many tasks tells little and costs the most, so only rarer ones are searched by; the
+        others count among what these find (`weighed`). Where all are common, the newest tasks that hold some of them
+        together come into question.
         """
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
@@ -192,7 +210,20 @@ def insert(connection: sa.Connection, table: sa.Table) -> Any:
     return INSERTS[connection.dialect.name](table)
 
 
+def weighed(found: Sequence[tuple[str, float, str]], common: Collection[str], limit: int) -> list[tuple[str, float]]:
+    """The best `limit` of tasks, with a score, from (id, what the rare words that it shares weigh, text) of some more.
+
+    Of the `common` words those weigh more that fewer of these tasks hold.
+    """
+    shared = [set(common).intersection(re.findall(r"\w+", text.lower()[:LONGEST])) for _, _, text in found]
+    holding = Counter(chain.from_iterable(shared))
+    weights = {word: log(1 + (len(found) + 1) / (count + 0.5)) for word, count in holding.items()}
+    scored = [(task, round(weight + sum(weights[word] for word in words), 6))  # the same, in whatever order they come
+              for (task, weight, _), words in zip(found, shared, strict=True)]
+    return sorted(scored, key=lambda each: -each[1])[:limit]
+
+
 def telling_words(text: str) -> list[str]:
     """The words of `text` to search for, at most 64: those that stand in every text only if there are no others."""
-    words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:2000])))
+    words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:LONGEST])))
     return ([word for word in words if word not in COMMON] or words)[:64]

@@ -36,10 +36,14 @@ class _Held:
 
 
 class Meaning:
-    """The vectors of one model. Safe to share between threads; `refresh` lets it see what was added."""
+    """The vectors of one model. Safe to share between threads; `refresh` lets it see what was added.
+
+    unreadable: numbers of vectors that are not what they should be; they are near to nothing
+    """
 
     def __init__(self, model: str, dimensions: int) -> None:
         self.model, self.dimensions = model, dimensions
+        self.unreadable: set[int] = set()
         self._held = self._room(0)
         self._lock = threading.Lock()
 
@@ -61,30 +65,38 @@ class Meaning:
 
         held = self._held
         wanted = max(LEAST, int(SHARE * held.count), 4 * limit)
-        near = np.arange(held.count)
-        if wanted < held.count:
+        if wanted >= held.count:
+            near = np.arange(held.count)
+        else:
             far = _distances(held, _signs(vector[None])[:, 0])
             counts = np.bincount(far[:: max(1, held.count // 20_000)]).cumsum()
             near = np.flatnonzero(far <= np.searchsorted(counts, counts[-1] * wanted / held.count))
-        scores = (held.rounded[near].astype("<f4") @ vector) * held.scales[near]
+        scores = dots(held.rounded[near].astype("<f4"), vector) * held.scales[near]
         if limit < len(near):
             near = near[np.argpartition(-scores, limit)[:limit]]
         return [int(number) for number in near]
 
     def _take_blocks(self, connection: sa.Connection) -> None:
-        query = (sa.select(embedding_blocks.c.vectors).order_by(embedding_blocks.c.block)
-                 .where(embedding_blocks.c.model == self.model, embedding_blocks.c.block >= self._held.count // BLOCK))
-        for packed in connection.execute(query).scalars():
-            self._add(*unpack(packed, self.dimensions))
+        while packed := connection.scalar(_BLOCK, {"model": self.model, "block": self._held.count // BLOCK}):
+            try:
+                self._add(*unpack(packed, self.dimensions))
+            except ValueError:
+                return  # what is in it, and after it, is taken row by row
 
     def _take_rows(self, connection: sa.Connection) -> None:
         import numpy as np
 
-        query = (sa.select(embeddings.c.vector).order_by(embeddings.c.number)
-                 .where(embeddings.c.model == self.model, embeddings.c.number >= self._held.count))
-        rows = connection.execute(query).scalars()
-        for some in rows.partitions(BLOCK):
-            self._add(*_rounded(np.frombuffer(b"".join(some), dtype="<f4").reshape(-1, self.dimensions)))
+        while some := connection.execute(_ROWS, {"model": self.model, "first": self._held.count}).all():
+            first = self._held.count
+            made = np.zeros((some[-1][0] + 1 - first, self.dimensions), "<f4")
+            sound = np.zeros(len(made), "?")
+            for number, vector in some:
+                if len(vector) == 4 * self.dimensions:
+                    made[number - first], sound[number - first] = np.frombuffer(vector, "<f4"), True
+            sound &= np.isfinite(made).all(axis=1)
+            made[~sound] = 0
+            self.unreadable.update((first + np.flatnonzero(~sound)).tolist())
+            self._add(*_rounded(made))
 
     def _add(self, rounded: "Array", scales: "Array") -> None:
         start, end = self._held.count, self._held.count + len(rounded)
@@ -109,6 +121,25 @@ class Meaning:
 
         return _Held(np.empty((-(-self.dimensions // 64), size), "<u8"), np.empty((size, self.dimensions), "i1"),
                      np.empty(size, "<f4"), 0)
+
+
+# A piece at a time: a driver keeps all that it is given.
+_BLOCK = sa.select(embedding_blocks.c.vectors).where(
+    embedding_blocks.c.model == sa.bindparam("model"), embedding_blocks.c.block == sa.bindparam("block"))
+_ROWS = sa.select(embeddings.c.number, embeddings.c.vector).where(
+    embeddings.c.model == sa.bindparam("model"), embeddings.c.number >= sa.bindparam("first")).order_by(
+    embeddings.c.number).limit(BLOCK)
+
+
+def dots(rows: "Array", vector: "Array") -> "Array":
+    """The dot product of each row with `vector`.
+
+    In one thread: those of `@` wait for each other, fifty times as long as it takes where other programs compute too.
+    """
+    import numpy as np
+
+    products: Array = np.einsum("ij,j->i", rows, vector)
+    return products
 
 
 def pack(vectors: "Array") -> bytes:

@@ -1,10 +1,11 @@
 """A store in PostgreSQL: a small pool of connections, which are made anew when the server went away and came back."""
 
 import hashlib
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import Any, TypeVar
 
@@ -15,20 +16,25 @@ from autorl import settings
 from autorl.errors import MissingExtra, StoreUnavailable, UsageError
 from autorl.replay import database
 from autorl.replay.database import Database
+from autorl.replay.tsearch import Words
 
 T = TypeVar("T")
 SCHEMA = "autorl"
 """The tables stand in a schema of their own, so that one database can serve other programs too."""
-PASSING = ("08", "57P", "40001", "40P01", "53300")
+REPLANNED = "0A000"
+"""The error code of a prepared statement whose tables were migrated since."""
+PASSING = ("08", "57P", "40001", "40P01", "53300", REPLANNED)
 """Beginnings of error codes that another attempt may not meet: no connection, shut down, conflict, too many."""
-INDEX_FROM = 1_000
-"""Vectors from which an index is faster than looking at each."""
+INDEX_FROM = 1_000_000
+"""Vectors from which the server searches them, by pgvector's index. Of fewer this process finds more, and sooner; they
+take up to 300 MB of its memory."""
 LONGEST_INDEXED = 4_000
 """Dimensions that an index of pgvector takes, at half precision."""
-_STRETCHES, _SAMPLE = 8, 256
-_MANY = 1_000
-"""Tasks that a search by words ranks, about, at most."""
+LOOKED_AT = 1_000
+"""Vectors that the index looks at, the most it can; of half a million it takes 600 to find 95 % of the five nearest."""
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,40}")
+# It warns a program without logging, on the terminal, of each connection that breaks; here that is raised, or mended.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 
 class Postgres(Database):
@@ -61,11 +67,14 @@ class Postgres(Database):
             connection.execute(f"SET lock_timeout TO {int(database.PATIENCE * 1000)}")
             # Its default is that of a turning disk, and makes it read whole tables where an index is at hand.
             connection.execute("SET random_page_cost TO 1.1")
+            connection.execute("SET jit TO off")  # no question here is so long that compiling it would pay
             connection.commit()
 
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._closed = False
-        self._sampled: tuple[int, float, dict[str, int]] = (0, 1.0, {})  # tasks, how many each stands for, by stem
+        self._words = Words(self._ask)
+        self._indexed: dict[str, bool] = {}  # by model, as it was when its vectors were first searched
         self._again(self._migrate, _starts)
         self.meaning = self._prepare_meaning()
 
@@ -96,85 +105,61 @@ class Postgres(Database):
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
 
+    def ask(self, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
+        def attempt() -> Sequence[Any]:
+            with self._errors(), self._single.connect() as connection:
+                return self.rows(connection, query, **named)
+
+        return self._again(attempt)
+
     def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
         """A list goes over as one array, so that the text stays the same and the server plans it once."""
-        text, constants = _written_once(query)
-        return connection.exec_driver_sql(text, {**constants, **named}).all()
+        return self.rows_of(connection, [query], **named)[0]
+
+    def rows_of(self, connection: sa.Connection, queries: Sequence[sa.Select[Any]],
+                **named: Any) -> list[Sequence[Any]]:
+        """All go over at once, and none waits for the answer to the one before."""
+        written = [_written_once(query) for query in queries]
+        return self._ask_all(connection, [(text, {**constants, **named}) for text, constants in written])
 
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
-        held = self._held(connection, database.telling_words(text))
-        words, rare, room = sorted(held, key=lambda word: (held[word], -len(word))), [], _MANY
-        for word in words:
-            room -= held[word]
-            if room < 0:
-                break
-            rare.append(word)
-        if rare:
-            return self._any_of(connection, rare, limit)
-        return self._all_of(connection, words[:3], limit) if words else []
-
-    def _held(self, connection: sa.Connection, words: list[str]) -> dict[str, int]:
-        """About how many tasks hold each of `words`."""
-        # An index of words cannot tell how many there are without reading all of them: a sample of tasks can.
-        last = connection.scalar(database.LAST_TASK) or 0
-        if last > 1.5 * self._sampled[0]:
-            size = min(_SAMPLE, -(-last // _STRETCHES))
-            starts = (last * n // _STRETCHES + 1 for n in range(_STRETCHES))
-            within = " OR ".join(f"number BETWEEN {start} AND {start + size - 1}" for start in starts)
-            rows = connection.execute(sa.text("SELECT word, ndoc FROM ts_stat(:some)"),
-                                      {"some": f"SELECT words FROM tasks WHERE {within}"})
-            self._sampled = last, max(1.0, last / (size * _STRETCHES)), dict(rows.all())
-        _, share, found = self._sampled
-        stems = connection.execute(sa.text(
-            "SELECT word, tsvector_to_array(to_tsvector('autorl_words', word)) "
-            "FROM unnest(CAST(:words AS text[])) AS word"
-        ), {"words": words})
-        return {word: max((int((found.get(stem, 0) + 0.5) * share) for stem in parts), default=0)
-                for word, parts in stems}
-
-    def _any_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        rows = connection.execute(sa.text(
-            "SELECT id, ts_rank(words, query) AS score FROM (SELECT id, words, query FROM tasks, "
-            "to_tsquery('autorl_words', :words) AS query WHERE words @@ query LIMIT :most) "
-            "ORDER BY score DESC LIMIT :limit"
-        ), {"words": " | ".join(f"'{word}'" for word in words), "most": 5 * _MANY, "limit": limit})
-        return [(task, float(score)) for task, score in rows]
-
-    def _all_of(self, connection: sa.Connection, words: list[str], limit: int) -> list[tuple[str, float]]:
-        rows = connection.execute(sa.text(
-            "SELECT id FROM tasks WHERE words @@ to_tsquery('autorl_words', :words) ORDER BY number DESC LIMIT :limit"
-        ), {"words": " & ".join(f"'{word}'" for word in words), "limit": limit})
-        return [(task, 1.0) for (task,) in rows]
+        return self._words.nearest(connection, text, limit)
 
     def index_vectors(self, model: str, dimensions: int) -> None:
         if not self.meaning or dimensions > LONGEST_INDEXED:
             return
-        name = f"meaning_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
         with self.reading() as connection:
-            there, last = connection.execute(sa.text(
-                "SELECT to_regclass(:name) IS NOT NULL, (SELECT max(number) FROM embeddings WHERE model = :model)"
-            ), {"name": name, "model": model}).one()
-        if there or (last or 0) < INDEX_FROM:
+            there, many = self._index(connection, model)
+        if there or not many:
             return
         with self.writing() as connection:
-            self.take_turn(connection, name)
+            self.take_turn(connection, _named_for(model))
             connection.exec_driver_sql("SET LOCAL maintenance_work_mem = '1GB'")
             connection.exec_driver_sql(
-                f"CREATE INDEX IF NOT EXISTS {name} ON embeddings USING hnsw "
+                f"CREATE INDEX IF NOT EXISTS {_named_for(model)} ON embeddings USING hnsw "
                 f"((meaning::halfvec({dimensions})) halfvec_ip_ops) WHERE model = '{model}'")
+        self._indexed.pop(model, None)
 
     def nearest(self, connection: sa.Connection, model: str, vector: bytes,
                 limit: int) -> list[tuple[str, bytes]] | None:
-        if not self.meaning:
+        if model not in self._indexed:
+            self._indexed[model] = self.meaning and all(self._index(connection, model))
+        if not self._indexed[model]:
             return None
-        # The index looks at twice as many as it gives: so it finds more of the nearest.
-        connection.execute(sa.text("SELECT set_config('hnsw.ef_search', :n, true)"), {"n": str(min(2 * limit, 1000))})
         kind = f"halfvec({len(vector) // 4})"
-        rows = connection.execute(sa.text(
-            f"SELECT task, vector FROM embeddings WHERE model = '{model}' "  # as the planner must see it for the index
-            f"ORDER BY meaning::{kind} <#> CAST(:wanted AS {kind}) LIMIT :limit"
-        ), {"wanted": _written(vector), "limit": limit})
-        return [(task, bytes(found)) for task, found in rows]
+        _, found = self._ask_all(connection, [
+            ("SELECT set_config('hnsw.ef_search', %(looked)s, true)", {"looked": str(LOOKED_AT)}),
+            (f"SELECT task, vector FROM embeddings WHERE model = '{model}' "  # as the planner must see it for the index
+             f"ORDER BY meaning::{kind} <#> CAST(%(wanted)s AS {kind}) LIMIT %(limit)s",
+             {"wanted": _written(vector), "limit": limit})])
+        return list(found)
+
+    def _index(self, connection: sa.Connection, model: str) -> tuple[bool, bool]:
+        """Whether there is an index over the vectors of `model`, and whether they are so many that it is of use."""
+        ((there, last),) = self._ask(connection, (
+            "SELECT to_regclass(%(name)s) IS NOT NULL, (SELECT max(number) FROM embeddings WHERE model = %(model)s)"
+        ), {"name": _named_for(model), "model": model})
+        return there, (last or 0) >= INDEX_FROM
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         if not self.meaning:
@@ -217,6 +202,27 @@ class Postgres(Database):
     def take_turn(self, connection: sa.Connection, what: str) -> None:
         digest = hashlib.sha256(f"autorl {self.schema} {what}".encode()).digest()
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest[:8], signed=True))))
+
+    def _ask(self, connection: sa.Connection, text: str, named: dict[str, Any]) -> Sequence[Any]:
+        return self._ask_all(connection, [(text, named)])[0]
+
+    def _ask_all(self, connection: sa.Connection, asked: Sequence[tuple[str, dict[str, Any]]]) -> list[Sequence[Any]]:
+        """The rows of each statement, past SQLAlchemy, which takes longer to ask than the server to answer."""
+        import psycopg
+
+        bare: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+        alone = len(asked) == 1 and (bare.autocommit or bare.info.transaction_status)
+        try:
+            with nullcontext() if alone else bare.pipeline():  # BEGIN too goes over with the first question
+                cursors = [bare.execute(text, named, prepare=True, binary=True) for text, named in asked]
+            return [cursor.fetchall() for cursor in cursors]
+        except psycopg.Error as error:
+            lost = bare.closed or error.sqlstate == REPLANNED
+            if lost:
+                connection.invalidate(error)
+                self._engine.dispose()  # the others are no better
+            raise sa.exc.DBAPIError.instance(
+                asked[0][0], None, error, psycopg.Error, connection_invalidated=lost) from error
 
     def _make_room(self, connection: sa.Connection) -> None:
         self.take_turn(connection, "migration")
@@ -291,6 +297,11 @@ class Postgres(Database):
             elif state:
                 remedy = "autorl doctor checks the store"
             raise StoreUnavailable(f"the replay store {self.where} failed: {what}", remedy) from error
+
+
+def _named_for(model: str) -> str:
+    """The index over the vectors of `model`."""
+    return f"meaning_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
 
 
 def _written(vector: bytes) -> str:

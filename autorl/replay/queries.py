@@ -1,5 +1,7 @@
 """The store's longer questions, built once: building one takes longer than SQLite takes to answer it."""
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from autorl.replay.schema import (
@@ -17,7 +19,7 @@ from autorl.replay.schema import (
 )
 from autorl.types import Status
 
-_run: sa.BindParameter[str] = sa.bindparam("run")
+_some: sa.BindParameter[Any] = sa.bindparam("runs", expanding=True)
 _length = sa.select(sa.func.count()).where(steps.c.run == runs.c.id).scalar_subquery()
 
 _record = [sa.func.coalesce(column, 0) for column in (records.c.wins, records.c.shown, records.c.expected,
@@ -86,17 +88,19 @@ SUMMARIES = (
     .order_by(runs.c.started.desc(), runs.c.id.desc())
 )
 
-TOOLSETS = sa.select(toolsets.c.number, toolsets.c.names)
+TOOLSETS = sa.select(toolsets.c.number, toolsets.c.names).order_by(toolsets.c.number)
 VECTORS = sa.select(embeddings.c.task, embeddings.c.vector).where(
     embeddings.c.model == sa.bindparam("model"), embeddings.c.task.in_(sa.bindparam("tasks", expanding=True)))
 
-# One run (parameter `run`), table by table.
-RUN = sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task).where(runs.c.id == _run)
+# Some runs (parameter `runs`), table by table.
+RUNS = sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task).where(
+    runs.c.id.in_(_some))
 STEPS = (
-    sa.select(steps.c.body, observations.c.body)
+    sa.select(steps.c.run, steps.c.body, observations.c.body)
     .outerjoin(observations, sa.and_(observations.c.run == steps.c.run, observations.c.step == steps.c.step))
-    .where(steps.c.run == _run).order_by(steps.c.step)
+    .where(steps.c.run.in_(_some)).order_by(steps.c.run, steps.c.step)
 )
-INJECTIONS = sa.select(injections).where(injections.c.run == _run).order_by(injections.c.rank)
-ARTIFACTS = sa.select(artifacts).where(artifacts.c.run == _run).order_by(artifacts.c.path)
-VERDICT = sa.select(verdicts.c.body).where(verdicts.c.run == _run).order_by(verdicts.c.id.desc()).limit(1)
+INJECTIONS = sa.select(injections).where(injections.c.run.in_(_some)).order_by(injections.c.run, injections.c.rank)
+ARTIFACTS = sa.select(artifacts).where(artifacts.c.run.in_(_some)).order_by(artifacts.c.run, artifacts.c.path)
+VERDICTS = sa.select(verdicts.c.run, verdicts.c.body).where(verdicts.c.run.in_(_some)).order_by(verdicts.c.id)
+WHOLE = (RUNS, STEPS, INJECTIONS, ARTIFACTS, VERDICTS)

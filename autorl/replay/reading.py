@@ -1,6 +1,7 @@
 """What can be asked of the store."""
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -99,10 +100,21 @@ class Reader:
     """The questions; a store is one that also writes."""
 
     _database: Database
+    _toolsets: Sequence[tuple[int, str]] = []
+    """Numbers and names, as last seen."""
 
     def get(self, run: str) -> Trajectory:
         """The whole trajectory of `run` (an id, or its beginning). Raises UnknownName."""
-        return self._database.read(lambda connection: self._whole(connection, run)) or self._get_by_beginning(run)
+        name = clean_text(run)
+        found = self._database.read(lambda connection: self._whole(connection, [name]))
+        if name not in found:
+            name = self.summary(run).id
+            found = self._database.read(lambda connection: self._whole(connection, [name]))
+        return found[name]
+
+    def get_all(self, wanted: Sequence[str]) -> dict[str, Trajectory]:
+        """The trajectories of these runs (whole ids), as far as they are there and can be read; asked for at once."""
+        return self._database.read(lambda connection: self._whole(connection, wanted, sound_only=True))
 
     def summary(self, run: str) -> Summary:
         """One run on one line, by its id or an unambiguous beginning of it. Raises UnknownName, UsageError."""
@@ -153,11 +165,8 @@ class Reader:
     def best(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
         """For each of these tasks the best run that may be recalled and called no tool but `tools`."""
         def question(connection: sa.Connection) -> list[Candidate]:
-            fitting = self._fitting(connection, tools)
-            return [
-                _candidate(row) for some in _pieces(wanted if fitting else []) for row in self._database.rows(
-                    connection, queries.BEST, tasks=some, toolsets=fitting)
-            ]
+            return [_candidate(row) for some in _pieces(wanted) for row in self._of_tools(
+                connection, queries.BEST, tools, tasks=some)]
 
         return self._database.read(question)
 
@@ -183,9 +192,8 @@ class Reader:
         """
         def question(connection: sa.Connection) -> list[Candidate]:
             last = connection.scalar(sa.select(sa.func.max(recallable.c.number))) or 0
-            fitting = self._fitting(connection, tools)
-            return [_candidate(row) for row in connection.execute(
-                queries.SOME, {"toolsets": fitting, "last": int(below * last) + 1, "limit": limit})] if fitting else []
+            return [_candidate(row) for row in self._of_tools(
+                connection, queries.SOME, tools, last=int(below * last) + 1, limit=limit)]
 
         return self._database.read(question)
 
@@ -275,31 +283,33 @@ class Reader:
         """What is worth knowing of where the store is, each with what to do."""
         return self._database.notes()
 
-    def _fitting(self, connection: sa.Connection, tools: Collection[str]) -> list[int]:
-        """Numbers of the sets of tools that hold none but `tools`."""
-        known = self._database.rows(connection, queries.TOOLSETS)
-        return [number for number, names in known if set(json.loads(names)) <= set(tools)]
+    def _of_tools(self, connection: sa.Connection, query: sa.Select[Any], tools: Collection[str],
+                  **named: Any) -> Sequence[Any]:
+        """The rows of `query` for the sets of tools that hold none but `tools`."""
+        # Sets are only ever added, and seldom: those known are asked for, and in the same breath whether they are all.
+        known = self._toolsets
+        while True:
+            fitting = [number for number, names in known if set(json.loads(names)) <= set(tools)]
+            toolsets, found = self._database.rows_of(connection, (queries.TOOLSETS, query), toolsets=fitting, **named)
+            if toolsets == known:
+                return found
+            self._toolsets = known = toolsets
 
-    def _whole(self, connection: sa.Connection, run: str) -> Trajectory | None:
-        rows, name = self._database.rows, clean_text(run)
-        found = rows(connection, queries.RUN, run=name)
-        if not found:
-            return None
-        verdict = rows(connection, queries.VERDICT, run=name)
-        try:
-            return trajectory_of(
-                _named(queries.RUN, found)[0], rows(connection, queries.STEPS, run=name),
-                _named(queries.INJECTIONS, rows(connection, queries.INJECTIONS, run=name)),
-                _named(queries.ARTIFACTS, rows(connection, queries.ARTIFACTS, run=name)),
-                verdict[0][0] if verdict else None)
-        except ValueError as error:
-            raise ValueError(f"the run {name}: {error}") from error
-
-    def _get_by_beginning(self, run: str) -> Trajectory:
-        found = self.summary(run).id
-        trajectory = self._database.read(lambda connection: self._whole(connection, found))
-        assert trajectory is not None  # no run is ever deleted
-        return trajectory
+    def _whole(self, connection: sa.Connection, wanted: Sequence[str], *,
+               sound_only: bool = False) -> dict[str, Trajectory]:
+        tables = self._database.rows_of(connection, queries.WHOLE, runs=list(wanted))
+        found, taken, shown, made, said = (_by_run(rows) for rows in tables)
+        whole = {}
+        for name, (row,) in found.items():
+            try:
+                whole[name] = trajectory_of(
+                    _named(queries.RUNS, [row])[0], [bodies for _, *bodies in taken[name]],
+                    _named(queries.INJECTIONS, shown[name]), _named(queries.ARTIFACTS, made[name]),
+                    said[name][-1][1] if name in said else None)
+            except ValueError as error:
+                if not sound_only:
+                    raise ValueError(f"the run {name}: {error}") from error
+        return whole
 
     def _summaries(self, where: sa.ColumnElement[bool], *, limit: int) -> list[Summary]:
         query = queries.SUMMARIES.where(where).limit(limit)
@@ -322,6 +332,14 @@ def _failure(status: str, verdict: str | None) -> Failure:
 def _candidate(row: Any) -> Candidate:
     run, task, text, tools, *rest = row
     return Candidate(run, task, text, frozenset(json.loads(tools)), *rest)
+
+
+def _by_run(rows: Sequence[Any]) -> dict[str, list[Any]]:
+    """Rows that begin with the id of a run."""
+    of: dict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        of[row[0]].append(row)
+    return of
 
 
 def _named(query: sa.Select[Any], rows: Sequence[Any]) -> list[dict[str, Any]]:

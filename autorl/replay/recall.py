@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -112,7 +113,10 @@ def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how:
     """What is chosen from the store, whether there was anything to choose from, and the warning."""
     choice, found = _Choice(size, how), False
     strangers: set[str] = set()
-    for candidate in search.candidates():
+    candidates = search.candidates()
+    likeliest = list(islice(candidates, how.k))
+    read = store.get_all([candidate.run for candidate in likeliest])
+    for candidate in chain(likeliest, candidates):
         found = True
         if not how.same_task and candidate.task == task.id:
             continue
@@ -122,7 +126,7 @@ def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how:
             choice.left_out["of a source that has one here"] += 1
         elif not any(search.twins(candidate.task, exemplar.trajectory.task.id) for exemplar in choice.chosen):
             try:
-                trajectory = store.get(candidate.run)
+                trajectory = read.get(candidate.run) or store.get(candidate.run)
             except UnreadableRow:
                 choice.left_out["cannot be read"] += 1
                 continue

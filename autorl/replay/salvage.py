@@ -14,12 +14,12 @@ from typing import Any
 from autorl.errors import AutorlError, StoreUnavailable, UsageError
 from autorl.replay import standing
 from autorl.replay.reading import trajectory_of
-from autorl.replay.schema import policies, policy_runs, sources, trust_changes, verdicts
+from autorl.replay.schema import policies, policy_runs, promotions, sources, trust_changes, verdicts
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory, Verdict
 
 TABLES = ("tasks", "runs", "steps", "observations", "verdicts", "injections", "artifacts", "trust_changes", "policies",
-          "policy_runs", "sources")
+          "policy_runs", "promotions", "sources")
 MISSES = 20_000
 """Attempts that may fail in one table, before the rest of it is given up."""
 _TOP = 2**62
@@ -130,7 +130,7 @@ def _fill(readable: sqlite3.Connection, store: ReplayStore, saved: Saved) -> Non
         if torn:
             saved.lost[str(run)] = torn
             store.trust(str(run), "quarantined", torn, "autorl")
-    for table in (policies, policy_runs, sources):
+    for table in (policies, policy_runs, promotions, sources):
         _add(store, table, [dict(row) for row in readable.execute(f"SELECT * FROM {table.name}")
                             if table is not policy_runs or row["run"] in rescued], saved)
 

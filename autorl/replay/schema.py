@@ -5,6 +5,7 @@ transactions that change it (standing.py), so that no question has to read every
 """
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -20,7 +21,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration. Opening a store that has it costs no migration tool."""
 
 metadata = MetaData()
@@ -104,7 +105,7 @@ artifacts = Table(
     Column("run", String(64), ForeignKey("runs.id"), nullable=False),
     Column("path", Text, nullable=False),
     Column("sha256", String(64), nullable=False),
-    Column("bytes", Integer, nullable=False),
+    Column("bytes", Integer().with_variant(BigInteger, "postgresql"), nullable=False),
     PrimaryKeyConstraint("run", "path"),
 )
 
@@ -197,6 +198,7 @@ policies = Table(
     Column("dataset", Text, nullable=False, default=""),  # hash of the snapshot it was trained on
     Column("gate", Text),  # the gate's result, as JSON
     Column("created", String(40), nullable=False),
+    Column("deleted", String(40)),  # when its files were
 )
 
 policy_runs = Table(
@@ -205,3 +207,15 @@ policy_runs = Table(
     Column("run", String(64), ForeignKey("runs.id"), nullable=False, index=True),
     PrimaryKeyConstraint("policy", "run"),
 )
+
+promotions = Table(
+    "promotions", metadata,
+    Column("id", Integer, primary_key=True),
+    Column("base", Text, nullable=False),
+    Column("policy", Name, ForeignKey("policies.id")),  # null for the base as it is
+    Column("undoes", Boolean, nullable=False),  # it went back to what was promoted before
+    Column("why", Text, nullable=False),
+    Column("who", Name, nullable=False),
+    Column("created", String(40), nullable=False),
+)
+"""Which policy stands for its base: the last row of a base says it, the others how it came to that."""

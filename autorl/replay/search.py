@@ -80,6 +80,8 @@ class Search:
         meaning: list[tuple[str, float]] = []
         if self._wanted is not None:
             near = self._store.by_meaning(self._wanted, limit=width)
+            if unreadable := self._store.unreadable:
+                self.notes["vectors that cannot be read"] = unreadable
             meaning = [(task, cosine) for task, cosine, _ in near]
             self._vectors.update((task, vector) for task, _, vector in near)
         sides = [(_places(words), len(words)), (_places(meaning), len(meaning))]
@@ -98,12 +100,15 @@ class Search:
     def _drawn(self) -> Iterator[Candidate]:
         digest = hashlib.sha256(f"{self._seed} {self._task.id}".encode()).digest()
         drawing = random.Random() if self._seed is None else random.Random(int.from_bytes(digest[:8]))
+        few = self._store.some(self._tools, limit=_DRAWS)
+        drawing.shuffle(few)
+        many = (candidate for _ in range(_DRAWS)
+                for candidate in self._store.some(self._tools, limit=1, below=drawing.random()))
         seen: set[str] = set()
-        for _ in range(_DRAWS):
-            for candidate in self._store.some(self._tools, limit=1, below=drawing.random()):
-                if candidate.task not in seen:
-                    seen.add(candidate.task)
-                    yield candidate
+        for candidate in few if len(few) < _DRAWS else many:
+            if candidate.task not in seen:
+                seen.add(candidate.task)
+                yield candidate
 
     def _embedded(self) -> Any:
         try:
@@ -136,6 +141,6 @@ def _places(scored: Sequence[tuple[str, float]]) -> dict[str, int]:
 def _dot(one: bytes, other: bytes) -> float:
     import numpy as np
 
-    if not one or not other:
+    if not one or len(one) != len(other):
         return 0.0
     return float(np.frombuffer(one, dtype="<f4") @ np.frombuffer(other, dtype="<f4"))

@@ -5,15 +5,13 @@ import re
 import sqlite3
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from heapq import nlargest
 from json import dumps
 from math import log
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
@@ -23,13 +21,18 @@ from autorl.replay import database
 from autorl.replay.database import Database
 from autorl.replay.schema import tasks
 
+if TYPE_CHECKING:
+    import numpy as np
+
 NETWORK = frozenset(["nfs", "nfs4", "cifs", "smb3", "smbfs", "fuse.sshfs", "afs", "ceph", "glusterfs", "lustre"])
 MOUNTS = Path("/proc/mounts")
 _REMEMBERED = 100_000
 _MANY = 300
 """Tasks that a word which is searched by may stand in; in a large store a thousandth of them."""
-_HOLDING = "SELECT rowid FROM task_words WHERE task_words MATCH ? ORDER BY rowid DESC LIMIT ?"
-_NAMED = sa.select(tasks.c.number, tasks.c.id).where(tasks.c.number.in_(sa.bindparam("numbers", expanding=True)))
+_HOLDING = ("SELECT group_concat(rowid) FROM "
+            "(SELECT rowid FROM task_words WHERE task_words MATCH ? ORDER BY rowid DESC LIMIT ?)")
+_NAMED = (sa.select(tasks.c.number, tasks.c.id, tasks.c.text)
+          .where(tasks.c.number.in_(sa.bindparam("numbers", expanding=True))).order_by(tasks.c.number.desc()))
 
 
 class SQLite(Database):
@@ -66,7 +69,8 @@ class SQLite(Database):
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        with self._errors(), self._readers.connect() as connection:
+        # It is begun here: what goes past SQLAlchemy would begin none, and so be answered as of several moments.
+        with self._errors(), self._readers.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -83,29 +87,34 @@ class SQLite(Database):
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         # FTS5's own rank looks at every task that holds any of the words. Here each word is looked up by itself, which
         # stops where it turns out to be common, and counts by how few tasks hold it.
+        import numpy as np
+
         bare, common = _bare(connection), []
         ((last,),) = self.rows(connection, database.LAST_TASK)
         most = max(_MANY, (last or 0) // 1_000)
-        scores: defaultdict[int, float] = defaultdict(float)
+        rare: list[np.ndarray[Any, Any]] = []
         for word in database.telling_words(text):
             if (last or 0) <= 1.5 * self._common.get(word, 0):
-                common.append(f'"{word}"')
+                common.append(word)
                 continue
-            found = bare.execute(_HOLDING, (f'"{word}"', most + 1)).fetchall()
-            if len(found) > most:
-                common.append(f'"{word}"')
+            holding = _holding(bare, f'"{word}"', most + 1)
+            if len(holding) > most:
+                common.append(word)
                 self._common = self._common if len(self._common) < _REMEMBERED else {}
                 self._common[word] = last
-                continue
-            weight = log(1 + last / (len(found) + 0.5)) if found else 0.0
-            for (number,) in found:
-                scores[number] += weight
-        if scores:
-            best = dict(nlargest(limit, scores.items(), key=lambda pair: pair[1]))
-            named = dict(self.rows(connection, _NAMED, numbers=list(best)))
-            return [(named[number], score) for number, score in best.items()]
-        together = bare.execute(_HOLDING, (" AND ".join(common[:3]), limit)).fetchall() if common else []
-        return [(task, 1.0) for _, task in self.rows(connection, _NAMED, numbers=[number for (number,) in together])]
+            elif len(holding):
+                rare.append(holding)
+        if rare:
+            numbers, places = np.unique(np.concatenate(rare), return_inverse=True)
+            sizes = [len(holding) for holding in rare]
+            scores = np.bincount(places, np.repeat([log(1 + last / (size + 0.5)) for size in sizes], sizes))
+            best = np.lexsort((-numbers, -scores))[: limit + database.MORE]
+            found = dict(zip(numbers[best].tolist(), scores[best].tolist(), strict=True))
+        else:
+            together = " AND ".join(f'"{word}"' for word in common[:3])
+            found = dict.fromkeys(_holding(bare, together, limit + database.MORE).tolist() if common else [], 0.0)
+        named = self.rows(connection, _NAMED, numbers=list(found))
+        return database.weighed([(task, found[number], text) for number, task, text in named], common, limit)
 
     def begins(self, column: sa.Column[str], text: str) -> sa.ColumnElement[bool]:
         return column.between(text, text + "\U0010ffff")
@@ -206,6 +215,14 @@ def _bare(connection: sa.Connection) -> sqlite3.Connection:
     bare = connection.connection.driver_connection
     assert isinstance(bare, sqlite3.Connection)
     return bare
+
+
+def _holding(bare: sqlite3.Connection, query: str, limit: int) -> "np.ndarray[Any, Any]":
+    """Numbers of the newest tasks that a search by words finds; as one text, they are had in half the time."""
+    import numpy as np
+
+    ((found,),) = bare.execute(_HOLDING, (query, limit))
+    return np.array([], "i8") if found is None else np.fromstring(found, "i8", sep=",")
 
 
 @cache

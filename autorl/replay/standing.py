@@ -125,7 +125,7 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
         for source in sorted({row.source for row in eligible}):
             _enter(database, connection, source, [row for row in eligible if row.source == source])
         for source in sorted(left):
-            _fill(database, connection, source)
+            fill(database, connection, source)
 
 
 def set_cap(database: Database, connection: sa.Connection, source: str, cap: int | None) -> None:
@@ -137,7 +137,7 @@ def set_cap(database: Database, connection: sa.Connection, source: str, cap: int
         best = of_source.order_by(recallable.c.score.desc(), recallable.c.number).limit(cap)
         connection.execute(recallable.delete().where(
             recallable.c.source == source, recallable.c.run.not_in(best)))
-    _fill(database, connection, source)
+    fill(database, connection, source)
 
 
 def _enter(database: Database, connection: sa.Connection, source: str, eligible: Sequence[Any]) -> None:
@@ -158,7 +158,7 @@ def _enter(database: Database, connection: sa.Connection, source: str, eligible:
         "ON CONFLICT (run) DO UPDATE SET score = excluded.score, steps = excluded.steps, toolset = excluded.toolset")
 
 
-def _fill(database: Database, connection: sa.Connection, source: str) -> None:
+def fill(database: Database, connection: sa.Connection, source: str) -> None:
     """Let the best runs in that its cap has kept out, while there is room."""
     room = _room(database, connection, source)
     if room == 0:

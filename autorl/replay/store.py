@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.journal import Journal
-from autorl.replay import bulk, embed, files, owner, standing, upkeep
+from autorl.replay import bulk, embed, files, lineage, owner, standing, upkeep
 from autorl.replay.database import INSERTS, Database, insert
 from autorl.replay.embed import Embedder
 from autorl.replay.opening import open_database
@@ -21,8 +21,6 @@ from autorl.replay.schema import (
     artifacts,
     injections,
     observations,
-    policies,
-    policy_runs,
     runs,
     steps,
     tasks,
@@ -72,6 +70,11 @@ class ReplayStore(Reader, Journal):
         Nearly all of the nearest are found, of the tasks that have a vector (see `ready`).
         """
         return self._vectors.nearest(wanted, limit)
+
+    @property
+    def unreadable(self) -> int:
+        """How many vectors were met that cannot be read: of their tasks, recall knows the words alone."""
+        return self._vectors.unreadable
 
     def ready(self) -> int:
         """Make the vectors that are lacking if they are few, else have them made in the background.
@@ -189,16 +192,36 @@ class ReplayStore(Reader, Journal):
         """Keep a policy, and the runs that it was trained on. One that is kept already gets what is new."""
         row = {"id": policy, "base": base, "adapter": adapter, "parent": parent, "dataset": dataset, "gate": gate,
                "created": now()}
-        used = [{"policy": policy, "run": run} for run in trained_on]
+        lineage.keep(self._database, row, trained_on)
 
-        def work(connection: sa.Connection) -> None:
-            new = {name: value for name, value in row.items() if name not in ("id", "created")}
-            connection.execute(insert(connection, policies).values(row).on_conflict_do_update(
-                index_elements=["id"], set_=new))
-            if used:
-                connection.execute(insert(connection, policy_runs).on_conflict_do_nothing(), used)
+    def policies(self) -> list[lineage.Kept]:
+        """Every policy that was kept, the oldest first."""
+        return lineage.all_kept(self._database)
 
-        self._database.write(work)
+    def judge_policy(self, policy: str, gate: str) -> None:
+        """Keep what the gate said of `policy`, as JSON. Raises UnknownName."""
+        lineage.judged(self._database, policy, self._rows.clean(gate))
+
+    def promoted(self, base: str) -> str | None:
+        """The policy that stands for the model `base`; None where that stands for itself."""
+        return lineage.standing(lineage.history(self._database, base))
+
+    def promotions(self, base: str) -> list[lineage.Promotion]:
+        """How it came to that, the oldest first."""
+        return lineage.history(self._database, base)
+
+    def promote(self, base: str, policy: str | None, *, why: str, who: str) -> None:
+        """Make `policy` stand for `base`, or the bare `base` for itself if it is None. Raises UsageError."""
+        lineage.promote(self._database, base, policy, self._rows.clean(why), self._rows.clean(who))
+
+    def roll_back(self, base: str, *, why: str, who: str) -> str | None:
+        """Go back to what stood for `base` before, and return it. Raises UsageError if there is nothing to go back to.
+        """
+        return lineage.roll_back(self._database, base, self._rows.clean(why), self._rows.clean(who))
+
+    def delete_policy(self, policy: str) -> None:
+        """Note that the files of `policy` are deleted; what it came from stays. Raises UsageError if it is promoted."""
+        lineage.delete(self._database, policy)
 
     # Upkeep.
 
@@ -217,12 +240,17 @@ class ReplayStore(Reader, Journal):
     def compact(self) -> tuple[int, int]:
         """Give back the room of what was deleted, and bring every index up to date.
 
-        Returns the bytes on the disk before and after. Raises ModelUnavailable.
+        Vectors that cannot be read are made again. Returns the bytes on the disk before and after.
+        Raises ModelUnavailable.
         """
+        self._vectors.mend()
         self.embed_all()
         before = self._database.size()
         self._database.compact()
         return before, self._database.size()
+
+    def check(self) -> list[str]:
+        return [*super().check(), *self._vectors.check()]
 
     def check_files(self) -> list[str]:
         """What is missing or changed of the files that runs made; empty when they are sound."""

@@ -1,5 +1,6 @@
 """Looking after a store: what is in it, what of it may go, and whether its files are sound."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,10 @@ from autorl.replay.standing import CAP, HERE
 from autorl.types import Artifact, Status
 
 _SOME = 500
+_kinds = (runs.c.status, runs.c.trust, runs.c.passed, runs.c.source, runs.c.model)
+_KINDS = sa.select(*_kinds, sa.func.count().label("runs"), sa.func.sum(runs.c.length).label("steps"),
+                   sa.func.count(runs.c.pruned).label("pruned")).group_by(*_kinds)
+"""All in one look at the runs, of which there may be more than any cache holds."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +79,17 @@ def prune(database: Database, what: Pruning) -> Pruning:
 def stats(database: Database) -> dict[str, Any]:
     """What is in the store, in numbers."""
     def question(connection: sa.Connection) -> dict[str, Any]:
-        def by(column: sa.Column[Any], *more: sa.ColumnElement[bool]) -> dict[str, int]:
-            rows = connection.execute(sa.select(column, sa.func.count()).where(*more).group_by(column))
+        found = connection.execute(_KINDS).mappings().all()
+        passed = [row for row in found if row["passed"]]
+
+        def runs_by(name: str, some: Sequence[Any] = found) -> dict[str, int]:
+            counted: Counter[str] = Counter()
+            for row in some:
+                counted[row[name]] += row["runs"]
+            return dict(sorted(counted.items()))
+
+        def by(column: sa.Column[Any]) -> dict[str, int]:
+            rows = connection.execute(sa.select(column, sa.func.count()).group_by(column).order_by(column))
             return {str(name): count for name, count in rows}
 
         def number(what: sa.Select[Any]) -> int:
@@ -83,23 +97,23 @@ def stats(database: Database) -> dict[str, Any]:
 
         count = sa.func.count()
         caps = dict(connection.execute(sa.select(sources.c.name, sources.c.cap)).all())
-        passing, entering = by(runs.c.source, runs.c.passed.is_(True)), by(recallable.c.source)
+        passing, entering = runs_by("source", passed), by(recallable.c.source)
         distinct = sa.select(artifacts.c.sha256, sa.func.max(artifacts.c.bytes).label("bytes")).group_by(
             artifacts.c.sha256).subquery()
         return {
             "tasks": number(sa.select(count).select_from(tasks)),
-            "runs": by(runs.c.status),
-            "trust": by(runs.c.trust),
-            "passed": number(sa.select(count).where(runs.c.passed.is_(True))),
-            "not_passed": number(sa.select(count).where(runs.c.passed.is_(False))),
+            "runs": runs_by("status"),
+            "trust": runs_by("trust"),
+            "passed": sum(row["runs"] for row in passed),
+            "not_passed": sum(row["runs"] for row in found if row["passed"] is False),
             "recallable": sum(entering.values()),
-            "pruned": number(sa.select(count).where(runs.c.pruned.is_not(None))),
-            "steps": number(sa.select(sa.func.sum(runs.c.length))),
+            "pruned": sum(row["pruned"] for row in found),
+            "steps": sum(row["steps"] for row in found),
             "sources": {
                 name: {"runs": total, "passed": passing.get(name, 0), "recallable": entering.get(name, 0),
                        "cap": caps.get(name, None if name == HERE else CAP)}
-                for name, total in by(runs.c.source).items()},
-            "models": by(runs.c.model),
+                for name, total in runs_by("source").items()},
+            "models": runs_by("model"),
             "embeddings": by(embeddings.c.model),
             "exemplars_shown": number(sa.select(count).select_from(records)),
             "policies": number(sa.select(count).select_from(policies)),

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -9,7 +11,7 @@ import sqlalchemy as sa
 from autorl.errors import AutorlError, StoreUnavailable
 from autorl.replay.database import LAST_TASK, Database, insert
 from autorl.replay.embed import Embedder
-from autorl.replay.meaning import BLOCK, Meaning, pack
+from autorl.replay.meaning import BLOCK, Meaning, dots, pack
 from autorl.replay.schema import embedders, embedding_blocks, embeddings, tasks
 
 if TYPE_CHECKING:
@@ -25,10 +27,17 @@ class Vectors:
     def __init__(self, database: Database, embedder: Embedder) -> None:
         self._database = database
         self._embedder = embedder
+        self._unreadable: set[str] = set()  # tasks
         self._meaning: Meaning | None = None
+        self._last: int | None = None  # the number of the last vector, when the store was last asked
         self._turn = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def unreadable(self) -> int:
+        """How many vectors were met so far that are not what they should be."""
+        return len(self._unreadable) + (len(self._meaning.unreadable) if self._meaning else 0)
 
     def ready(self) -> int:
         """Make what is lacking if it is little, else go about it in the background; returns how much is lacking still.
@@ -38,7 +47,8 @@ class Vectors:
         lacking = self.lacking()
         at_once = AT_ONCE if self._embedder.batch * 2 >= AT_ONCE else self._embedder.batch
         if 0 < lacking <= at_once:
-            return self.catch_up()
+            self.catch_up()
+            return self.lacking()
         if lacking:
             self._behind()
         return lacking
@@ -47,16 +57,23 @@ class Vectors:
         """About the `limit` tasks nearest to the vector `wanted`: (task, cosine, vector), best first."""
         import numpy as np
 
-        found = self._database.read(lambda connection: self._nearest(connection, wanted, limit))
-        matrix = np.frombuffer(b"".join(vector for _, vector in found), dtype="<f4").reshape(len(found), len(wanted))
-        cosines = matrix @ wanted
-        order = np.argsort(-cosines, kind="stable")
-        return [(found[n][0], float(cosines[n]), found[n][1]) for n in order]
+        if self._last is None:
+            self.lacking()
+        last = self._last or 0
+        met = self._database.read(lambda connection: self._nearest(connection, wanted, limit, last))
+        whole = [(task, vector) for task, vector in met if len(vector) == wanted.nbytes]
+        matrix = np.frombuffer(b"".join(vector for _, vector in whole), dtype="<f4").reshape(len(whole), len(wanted))
+        cosines = dots(matrix, wanted)
+        found = [(whole[n][0], float(cosines[n]), whole[n][1]) for n in np.argsort(-cosines, kind="stable")
+                 if isfinite(cosines[n])]
+        if len(found) < len(met):
+            self._unreadable.update({task for task, _ in met} - {task for task, _, _ in found})
+        return found
 
     def lacking(self) -> int:
         """How many tasks have no vector yet."""
-        ((last, upto),) = self._database.read(
-            lambda connection: self._database.rows(connection, _STATE, model=self._embedder.name))
+        ((last, upto, vector),) = self._database.ask(_STATE, model=self._embedder.name)
+        self._last = -1 if vector is None else vector
         return (last or 0) - (upto or 0)
 
     def catch_up(self) -> int:
@@ -78,6 +95,28 @@ class Vectors:
                 return 0
         return self.lacking()
 
+    def check(self) -> list[str]:
+        """What is wrong with the vectors, and what to do."""
+        named = {"model": self._embedder.name}
+        torn = len(self._database.read(lambda connection: connection.execute(_TORN, named).all()))
+        return [f"of the vectors, {torn} cannot be read: autorl replay compact makes them again"] if torn else []
+
+    def mend(self) -> None:
+        """Make the vectors again that are not as long as they should be. Raises ModelUnavailable."""
+        model = self._embedder.name
+        named = {"model": model}
+        torn = self._database.read(lambda connection: connection.execute(_TORN, named).all())
+        blocks = self._database.read(lambda connection: connection.execute(_TORN_BLOCKS, named).scalars().all())
+        for start in range(0, len(torn), self._embedder.batch):
+            some = torn[start : start + self._embedder.batch]
+            made = self._embedder.embed([text for _, _, text in some])
+            rows = [{**named, "number": number, "task": task, "vector": vector.tobytes()}
+                    for (number, task, _), vector in zip(some, made, strict=True)]
+            self._database.write(partial(_replace, self._database, rows))
+        for block in sorted({*blocks, *(number // BLOCK for number, _, _ in torn)}):
+            self._database.write(partial(_pack, model=model, block=block))
+        self._unreadable, self._meaning = set(), None
+
     def close(self) -> None:
         self._closed.set()
         if self._thread:
@@ -96,17 +135,15 @@ class Vectors:
                 self._thread = threading.Thread(target=work, name="embedding", daemon=True)
                 self._thread.start()
 
-    def _nearest(self, connection: sa.Connection, wanted: "np.ndarray[Any, Any]",
-                 limit: int) -> Sequence[tuple[str, bytes]]:
+    def _nearest(self, connection: sa.Connection, wanted: "np.ndarray[Any, Any]", limit: int,
+                 last: int) -> Sequence[tuple[str, bytes]]:
         model = self._embedder.name
         found = self._database.nearest(connection, model, wanted.tobytes(), limit)
         if found is not None:
             return found
-        if self._meaning is None:
-            self._meaning = Meaning(model, len(wanted))
-        ((last,),) = self._database.rows(connection, _LAST, model=model)
-        self._meaning.refresh(connection, -1 if last is None else last)
-        numbers = self._meaning.nearest(wanted, limit)
+        meaning = self._meaning = self._meaning or Meaning(model, len(wanted))
+        meaning.refresh(connection, last)
+        numbers = [number for number in meaning.nearest(wanted, limit) if number not in meaning.unreadable]
         return self._database.rows(connection, _NUMBERED, model=model, numbers=numbers)
 
     def _upto(self, connection: sa.Connection) -> int:
@@ -144,14 +181,28 @@ def keep(database: Database, model: str, vectors: Sequence[tuple[str, bytes]], u
         database.write(work)
 
 
+def _replace(database: Database, rows: list[dict[str, Any]], connection: sa.Connection) -> None:
+    """Put vectors where others are."""
+    database.take_turn(connection, f"embeddings {rows[0]['model']}")
+    connection.execute(embeddings.delete().where(
+        embeddings.c.model == rows[0]["model"], embeddings.c.number.in_([row["number"] for row in rows])))
+    database.add_vectors(connection, rows)
+
+
 def _pack(connection: sa.Connection, model: str, block: int) -> None:
+    """Make a block of its vectors, if all of them are there."""
     import numpy as np
 
     within = embeddings.c.number.between(block * BLOCK, (block + 1) * BLOCK - 1)
     vectors = connection.execute(sa.select(embeddings.c.vector).where(embeddings.c.model == model, within)
                                  .order_by(embeddings.c.number)).scalars()
-    matrix = np.frombuffer(b"".join(vectors), dtype="<f4").reshape(BLOCK, -1)
-    connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
+    kept = b"".join(vectors)
+    dimensions = connection.scalar(sa.select(embedders.c.dimensions).where(embedders.c.model == model)) or 0
+    connection.execute(embedding_blocks.delete().where(
+        embedding_blocks.c.model == model, embedding_blocks.c.block == block))
+    if len(kept) == 4 * BLOCK * dimensions:
+        matrix = np.frombuffer(kept, dtype="<f4").reshape(BLOCK, dimensions)
+        connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
 
 
 _LAST = sa.select(sa.func.max(embeddings.c.number)).where(embeddings.c.model == sa.bindparam("model"))
@@ -159,6 +210,15 @@ _NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model
 _NUMBERED = sa.select(embeddings.c.task, embeddings.c.vector).where(
     embeddings.c.model == sa.bindparam("model"), embeddings.c.number.in_(sa.bindparam("numbers", expanding=True)))
 _UPTO = sa.select(embedders.c.upto).where(embedders.c.model == sa.bindparam("model"))
-_STATE = sa.select(LAST_TASK.scalar_subquery(), _UPTO.scalar_subquery())
+_TORN = (
+    sa.select(embeddings.c.number, tasks.c.id, tasks.c.text)
+    .join(tasks, tasks.c.id == embeddings.c.task).join(embedders, embedders.c.model == embeddings.c.model)
+    .where(embeddings.c.model == sa.bindparam("model"),
+           sa.func.length(embeddings.c.vector) != 4 * embedders.c.dimensions).order_by(embeddings.c.number)
+)
+_TORN_BLOCKS = sa.select(embedding_blocks.c.block).join(embedders, embedders.c.model == embedding_blocks.c.model).where(
+    embedders.c.model == sa.bindparam("model"),
+    sa.func.length(embedding_blocks.c.vectors) != BLOCK * (4 + embedders.c.dimensions))
+_STATE = sa.select(LAST_TASK.scalar_subquery(), _UPTO.scalar_subquery(), _LAST.scalar_subquery())
 _AFTER = (sa.select(tasks.c.number, tasks.c.id, tasks.c.text).where(tasks.c.number > sa.bindparam("number"))
           .order_by(tasks.c.number).limit(sa.bindparam("limit")))

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autorl.errors import StoreUnavailable, UnknownName, UsageError
+from autorl.replay.schema import embeddings
 from autorl.replay.store import ReplayStore
 from autorl.types import Artifact, Observation, Status, Step, Task, Trajectory, Verdict, new_run_id
 from tests.worlds import FAILED, OBSERVATIONS, PASSED, STEPS, TEXT, a_run, a_step
@@ -151,6 +152,13 @@ class StoreSuite:
         assert {s.id for s in store.search("and")} == {both.id}, "where there is no other word, a common one counts"
         assert len(store.search("bees", limit=1)) == 1
 
+    def test_among_those_that_share_the_rare_word_the_common_ones_decide(self, store: ReplayStore) -> None:
+        texts = ["Zymurgy", "A deck about zymurgy for sailors", "Make a deck about zymurgy for the team"]
+        store.add([a_run(f"Make a deck for the team {n}") for n in range(400)] + [a_run(text) for text in texts])
+        found = store.by_words("Make a deck on zymurgy for a team", limit=5)
+        assert [task for task, _ in found] == [Task.of(text).id for text in texts[::-1]]
+        assert len(store.by_words("Make a deck on zymurgy for a team", limit=1)) == 1
+
     @pytest.mark.parametrize("words", [
         "", '"', "AND", "a OR", "NEAR(", "bees*", "-bees", "col:bees", "'; DROP TABLE runs", "\x00"])
     def test_no_words_are_a_query_language(self, words: str, store: ReplayStore) -> None:
@@ -242,6 +250,35 @@ class StoreSuite:
         made = store.vectors([f"{n}" for n in range(1_200)] + tasks, store.embedder.name)
         assert made == {task: store.embedder.embed([f"Task {n}"])[0].tobytes() for n, task in enumerate(tasks)}
         assert store.vectors(tasks, "another") == {}
+
+    def test_a_vector_that_cannot_be_read_is_counted_and_made_again(self, open_store: Opener) -> None:
+        store = open_store()
+        tea, bees = (write(store, a_run(text)).task.id for text in ("Make tea", "A deck about honey bees"))
+        store.embed_all()
+        (wanted,) = store.embedder.embed(["Tea"])
+        with store._database.writing() as connection:
+            connection.execute(embeddings.update().where(embeddings.c.task == tea), {"vector": b"torn"})
+        for each in (store, open_store()):
+            assert [task for task, _, _ in each.by_meaning(wanted, limit=5)] == [bees]
+            assert each.unreadable == 1
+        assert store.check() == ["of the vectors, 1 cannot be read: autorl replay compact makes them again"]
+        store.compact()
+        assert store.check() == []
+        assert [task for task, _, _ in store.by_meaning(wanted, limit=5)] == [tea, bees]
+        assert store.unreadable == 0
+
+    def test_all_that_a_view_tells_is_of_one_moment(self, open_store: Opener) -> None:
+        one, other = open_store(), open_store()
+        write(one, a_run("Make tea", verdict=PASSED, id="one"))
+
+        def questions() -> list[object]:
+            found = [len(one.by_words("tea", limit=5)), len(one.candidates())]
+            other.trust("one", "revoked", "copied")
+            write(other, a_run("More tea"))
+            return [*found, len(one.by_words("tea", limit=5)), len(one.candidates())]
+
+        assert one.view(questions) == [1, 1, 1, 1]
+        assert (len(one.by_words("tea", limit=5)), len(one.candidates())) == (2, 0)
 
     # Going on.
 

@@ -96,7 +96,7 @@ class _Import:
                 waiting, size = [], 0
         self._keep(waiting)
         for source in sorted(self.sources):  # the caps here may leave room for more than they did there
-            self.database.write(partial(standing._fill, self.database, source=source))
+            self.database.write(partial(standing.fill, self.database, source=source))
         if self.began and self.end is None:
             self.done.cut_off = f"its last line did not come; {self.lines} runs came before"
         elif self.end and self.end.runs > self.lines:
@@ -162,7 +162,8 @@ class _Import:
         if self.believe != "everything":
             notes["what the file says of caps, policies and records was not believed"] += told != own.Store()
             return
-        trained = [{**policy.model_dump(), "created": policy.created.isoformat()} for policy in told.policies]
+        trained = [{**policy.model_dump(), "created": policy.created.isoformat(),
+                    "deleted": policy.deleted and policy.deleted.isoformat()} for policy in told.policies]
 
         def work(connection: sa.Connection) -> set[str]:
             if trained:

@@ -33,6 +33,7 @@ class Policy(Value):
     dataset: str = ""
     gate: str | None = None
     created: datetime
+    deleted: datetime | None = None
 
 
 class Store(Value):
