@@ -7,7 +7,7 @@ import threading
 import time
 import types
 import typing
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -60,6 +60,8 @@ class Answer:
     data: dict[str, Any]
 
 
+Available = Callable[[RunContext], bool | Mapping[str, Sequence[Any]]]
+
 _PLAIN = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -68,15 +70,15 @@ class Tool:
     """A function that the policy may call. Made by `tool`; still callable from Python as before.
 
     timeout: seconds, None for no limit; untrusted: its output comes from outside and taints the run;
-    ends_run: a call without an error ends the run; available: whether a call makes sense as things stand,
-    None for always
+    ends_run: a call without an error ends the run; available: whether a call makes sense as things stand, or with
+    which values of a parameter it does, by its name; None for always
     """
 
     function: Callable[..., Any]
     timeout: float | None = TIMEOUT
     untrusted: bool = False
     ends_run: bool = False
-    available: Callable[[RunContext], bool] | None = None
+    available: Available | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -175,20 +177,21 @@ def tool(function: Callable[..., Any], /) -> Tool: ...
 @typing.overload
 def tool(
     *, timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
-    available: Callable[[RunContext], bool] | None = None,
+    available: Available | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None, /, *,
     timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
-    available: Callable[[RunContext], bool] | None = None,
+    available: Available | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
     """Make a function a tool: `@tool`, or `@tool(timeout=5, untrusted=True, ends_run=True)`.
 
     The schema comes from the type hints (pydantic's, so models, enums, optionals and lists work), the
     description from the docstring's first paragraph, and a parameter's from a line `name: text` in it.
     What the function raises becomes an observation. While `available` says no, a constrained policy cannot
-    choose the tool (invalid action masking; Huang and Ontanon 2020), and one that is free is told by the
-    tool's own error. Raises UsageError for a parameter without a hint.
+    choose the tool, nor any but the values of a parameter that it gives (invalid action masking; Huang and
+    Ontanon 2020), and one that is free is told by the tool's own error. Raises UsageError for a parameter
+    without a hint.
     """
 
     def wrap(function: Callable[..., Any]) -> Tool:
@@ -209,6 +212,18 @@ def finish(answer: str) -> str:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A file as its readers have it, page by page.
+
+    texts: the words of each page; pictures: a PNG of each, none where they cannot be drawn; why: what kept them from it
+    """
+
+    texts: tuple[str, ...]
+    pictures: tuple[bytes, ...] = field(default=(), repr=False)
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Pack:
     """What a module under tools/ offers, as its name `pack`.
 
@@ -216,6 +231,9 @@ class Pack:
     verifiers: name -> verifier; the first one judges tasks that name none
     seeds: a file of exemplars for an empty store, one `Trajectory` a line
     lacking: tells which of the programs it can use are not here, each with what would mend it
+    previews: by the suffix of a file, such as `.pptx`: makes the Preview of one, with pictures so many pixels along
+        their longer side, 0 for none; raises AutorlError for a file that does not open
+    task_sets: sets that are made rather than written down, `PACK/SET` by name; iterated, it tells some that there are
     """
 
     tools: Sequence[Tool]
@@ -223,6 +241,8 @@ class Pack:
     verifiers: dict[str, Any] = field(default_factory=dict)
     seeds: Path | None = None
     lacking: Callable[[], dict[str, str]] = dict
+    previews: dict[str, Callable[[Path, int], Preview]] = field(default_factory=dict)
+    task_sets: Mapping[str, Sequence[Task]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -279,7 +299,8 @@ class Toolset:
 
     def available(self, context: RunContext) -> tuple[ToolSpec, ...]:
         """What makes sense to call as things stand; everything, where nothing would be left."""
-        return tuple(each.spec for each in self.tools if _makes_sense(each, context)) or self.specs
+        found = (_as_things_stand(each, context) for each in self.tools)
+        return tuple(spec for spec in found if spec) or self.specs
 
     def call(self, action: Action, context: RunContext) -> Observation:
         """Carry out `action`; whatever goes wrong in it is an observation."""
@@ -301,11 +322,22 @@ class Toolset:
         return observation
 
 
-def _makes_sense(tool: Tool, context: RunContext) -> bool:
+def _as_things_stand(tool: Tool, context: RunContext) -> ToolSpec | None:
+    """The spec of `tool`, narrowed to the values that make sense now; None if no call does."""
     try:
-        return tool.available is None or bool(tool.available(context))
+        sense = tool.available is None or tool.available(context)
     except Exception:  # then the call itself has to tell what is wrong
-        return True
+        return tool.spec
+    if not isinstance(sense, Mapping):
+        return tool.spec if sense else None
+    if not all(sense.values()):
+        return None
+    properties = dict(tool.spec.parameters["properties"])
+    for name, values in sense.items():
+        if name not in properties:
+            raise UnknownName("parameter", name, properties, f"(in what '{tool.name}' has available)")
+        properties[name] = {**properties[name], "enum": list(values)}
+    return tool.spec.model_copy(update={"parameters": {**tool.spec.parameters, "properties": properties}})
 
 
 def _within(seconds: float | None, name: str, call: Callable[[], Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Task sets: files of JSON lines under tasks/, a `Task` each.
+"""Task sets: files of JSON lines under tasks/, a `Task` each, and those that a tool pack makes.
 
 What a set knows of a task beside it stands in its requirements, which no policy is shown: `group` (whose tasks belong
 together, such as a career), `language` (a code such as `de`) and `brief` (what the person who asks would answer if
@@ -37,10 +37,10 @@ class Wrong:
 
 @dataclass(frozen=True)
 class TaskSet:
-    """The tasks of a file in its order, and the lines that hold none."""
+    """The tasks of a set in their order, and the lines of its file that hold none. path: None for one that is made"""
 
     name: str
-    path: Path
+    path: Path | None
     tasks: tuple[Task, ...]
     wrong: tuple[Wrong, ...] = ()
 
@@ -58,16 +58,24 @@ class Understanding(Protocol):
 
 
 def names() -> list[str]:
-    """The task sets there are: the project's and the built-in ones."""
+    """The task sets there are as files: the project's and the built-in ones."""
     return content.names("tasks", SUFFIX)
 
 
+def made() -> list[str]:
+    """Some of the task sets that tool packs make; there may be any number of others."""
+    return [f"{pack}/{name}" for pack in content.packs() for name in content.load_pack(pack).task_sets]
+
+
 def load(name: str, *, skip_wrong: bool = False) -> TaskSet:
-    """The task set `name`, such as `slides/learn`, or the one in a file of that path.
+    """The task set `name`, such as `slides/learn` or `warehouse/w1/train`, or the one in a file of that path.
 
     skip_wrong: leave out the lines that hold no task; they stand in `wrong`
     Raises UnknownName, and UsageError for a file that cannot be read or, unless `skip_wrong`, has a wrong line.
     """
+    pack, _, rest = name.partition("/")
+    if rest and pack in content.packs() and rest in (sets := content.load_pack(pack).task_sets):
+        return TaskSet(name, None, tuple(sets[rest]))
     found = read(Path(name) if name.endswith(SUFFIX) else content.find("tasks", f"{name}{SUFFIX}"), name)
     if found.wrong and not skip_wrong:
         more = f"; and {len(found.wrong) - _SHOWN} more" if len(found.wrong) > _SHOWN else ""

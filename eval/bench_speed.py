@@ -1,4 +1,4 @@
-"""What `autorl bench` itself costs, with a model that costs nothing and with one that takes its time.
+"""What `autorl bench` itself costs on tasks of the warehouse, with a model that takes no time and with one that does.
 
     python eval/bench_speed.py [--episodes 10000] [--rounds 5] [--no-keep]
 
@@ -21,44 +21,52 @@ from pathlib import Path
 
 from kept import keep, show
 
-from autorl import Agent, Recall, ReplayStore, Sampling, Task
+from autorl import Agent, Recall, ReplayStore, Sampling, Task, tasks
 from autorl.bench import run
 from autorl.bench.spec import Setting, Spec, Split, Tasks
+from autorl.content import load_pack
 from autorl.formats.react import React
 from autorl.models.base import Capabilities, Completion, Request
 from autorl.settings import Settings
-from autorl.types import Action, Usage
+from autorl.types import Usage
 
-TOOLS = ("files",)
-PLAN = (
-    Action(name="write_file", arguments={"name": "note.txt", "text": "one\ntwo\n"}),
-    Action(name="list_files", arguments={}),
-    Action(name="read_file", arguments={"name": "note.txt"}),
-    Action(name="finish", arguments={"answer": "It is written."}),
-)
+TOOLS = ("warehouse:w1",)
+load_pack("warehouse")
+from autorl_tools.warehouse.asked import Asked  # noqa: E402  # the namespace is made by loading a pack
+from autorl_tools.warehouse.solver import plan  # noqa: E402
+
+
+def said(task: Task) -> list[str]:
+    """The steps of the shortest way to do a task."""
+    asked = Asked.of(task)
+    return [React().write("Next", action) for action in plan(asked.world, asked.start, asked.goal) or ()]
+
+
+SOME = tasks.load("warehouse/w1/train").tasks
+PLANS = {task.text: said(task) for task in SOME}
 
 
 class Planned:
-    """A model that says the steps of a plan, each after so many seconds; it keeps nothing of what it was asked."""
+    """A model that says the steps of the shortest way, each after so many seconds; keeps nothing of what is asked."""
 
     capabilities = Capabilities()
     context_tokens = None
 
     def __init__(self, seconds: float) -> None:
         self.name, self._seconds = "scripted:planned", seconds
-        self._said = [React().write("Next", action) for action in PLAN]
 
     def complete(self, request: Request) -> Completion:
         time.sleep(self._seconds)
-        said = self._said[len(request.messages) // 2 - 1]
-        return Completion(said, usage=Usage(prompt_tokens=1, completion_tokens=1))
+        way = PLANS[request.messages[1]["content"].removeprefix("Task: ")]
+        return Completion(way[len(request.messages) // 2 - 1], usage=Usage(prompt_tokens=1, completion_tokens=1))
 
     def count(self, text: str) -> int:
         return len(text) // 4
 
 
 def some_tasks(count: int) -> tuple[Task, ...]:
-    return tuple(Task(text=f"Write the note number {number}", id=f"note-{number}") for number in range(count))
+    """The tasks of a world again and again, each time under other names."""
+    return tuple(SOME[number % len(SOME)].model_copy(update={"id": f"task-{number}"}) for number in range(count))
 
 
 def benchmark(count: int, model: Planned, *, concurrency: int, watch: Callable[[], None] = lambda: None) -> float:
@@ -79,7 +87,7 @@ def bare(count: int, model: Planned, *, concurrency: int, folder: Path) -> float
                       workspaces=folder / "bare")
         started = time.perf_counter()
         for trajectory in agent.solve_many(some_tasks(count), concurrency=concurrency):
-            assert trajectory.status == "finished"
+            assert trajectory.verified
         return time.perf_counter() - started
 
 

@@ -468,3 +468,25 @@ def test_the_hash_is_that_of_what_the_policy_sees() -> None:
     assert Toolset.of([ping, book], no_packs).hash == Toolset.of([ping, book], no_packs).hash
     assert Toolset.of([ping], no_packs).hash != Toolset.of([book], no_packs).hash
     assert finish.spec.ends_run
+
+
+def test_a_tool_tells_which_values_make_sense_as_things_stand(context: RunContext) -> None:
+    doors: dict[str, Any] = {"to": ["kitchen", "hall"]}
+
+    @tool(available=lambda context: doors)
+    def go(to: str, fast: bool = False) -> str:
+        """Go through a door."""
+        return to
+
+    tools = Toolset.of([go], load_pack)
+    told, end = tools.available(context)
+    assert told.parameters["properties"]["to"]["enum"] == ["kitchen", "hall"]
+    assert (told.parameters["properties"]["fast"], end) == (go.spec.parameters["properties"]["fast"], finish.spec)
+    assert "enum" not in json.dumps([spec.model_dump() for spec in tools.specs]), "the prompt stays as it is"
+    assert tools.call(Action(name="go", arguments={"to": "cellar"}), context).ok, "a free policy is told by the tool"
+    doors["to"] = []
+    assert tools.available(context) == (finish.spec,)
+    doors["too"] = ["far"]
+    doors["to"] = ["hall"]
+    with pytest.raises(UnknownName, match="no parameter named 'too'. Did you mean 'to'"):
+        tools.available(context)

@@ -13,10 +13,11 @@ from autorl.bench import leaks, simulated_user
 from autorl.bench.metrics import FIGURES
 from autorl.bench.spec import Spec, Split
 from autorl.errors import UnknownName, UsageError
+from autorl.models.local import split as model_name
 from autorl.types import Task
 
 _OWN = ("fill", "model", "user")
-_CHOSEN_HERE = ("seed", "store")
+_CHOSEN_HERE = ("seed", "store", "policy")
 """Settings that no definition may set: each episode has its own."""
 
 
@@ -62,7 +63,7 @@ def _setting(name: str, given: Any, common: Mapping[str, Any]) -> Any:
 def check(spec: Spec, path: Path | str) -> None:
     """Raise UsageError, which names where it comes from, for what is well formed and cannot be run."""
     for model in (*spec.models, *(setting.model for setting in spec.settings.values() if setting.model)):
-        if model.partition(":")[0] not in models.PROVIDERS:
+        if model_name(model)[0].partition(":")[0] not in models.PROVIDERS:
             raise UnknownName("model provider", model, models.PROVIDERS, f"(in {path})")
     for key, values in (("models", spec.models), ("seeds", spec.seeds), ("sizes", spec.sizes)):
         if len(set(values)) < len(values):
@@ -89,6 +90,11 @@ def check(spec: Spec, path: Path | str) -> None:
                              "'compare' does not", "Add the pair to 'compare'")
         if wanted.size is not None and wanted.size not in spec.sizes:
             raise UsageError(f"{path}: 'figures.{figure}.size' is {wanted.size!r}, and 'sizes' are {list(spec.sizes)}")
+    for name, reported in spec.published.settings.items():
+        named.append(("published.settings", name))
+        for metric in reported:
+            if metric not in FIGURES:
+                raise UnknownName("metric", metric, FIGURES, f"(in {path}, 'published.settings.{name}')")
     for where, name in named:
         if name not in spec.settings:
             raise UnknownName("setting", name, spec.settings, f"(in {path}, '{where}')")

@@ -1,11 +1,13 @@
 """What is measured of an episode."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from autorl.bench.statistics import Estimate, ratio
 from autorl.types import Task
 
 if TYPE_CHECKING:
@@ -61,6 +63,22 @@ def optimal(task: Task) -> int | None:
     """The fewest steps in which `task` can be done, where it says so."""
     found = task.requirements.get("optimal")
     return found if isinstance(found, int) else None
+
+
+def perplexity(logprobs: Mapping[str, Sequence[Sequence[float]]]) -> Estimate | None:
+    """How surprised a policy is by held-out successes: the exponent of its mean negative log-likelihood a token.
+
+    logprobs: natural logarithms, of the policy's own tokens only; for each task its trajectories, for each of these its
+    tokens. The interval is over tasks. None without any token. Raises ValueError for what is no log-probability.
+    """
+    if any(not -inf < each <= 0 for runs in logprobs.values() for tokens in runs for each in tokens):
+        raise ValueError("a log-probability is finite and not above 0")
+    found = ratio({task: [-sum(tokens) for tokens in runs] for task, runs in logprobs.items()},
+                  {task: [float(len(tokens)) for tokens in runs] for task, runs in logprobs.items()})
+    if found is None:
+        return None
+    low, high = (None if end is None else exp(end) for end in (found.low, found.high))
+    return Estimate(exp(found.value), low, high, found.n)
 
 
 def opens(path: Path) -> bool:

@@ -61,6 +61,17 @@ def bradley_terry(blocks: Sequence[Block], failed: Failed = "last") -> dict[str,
             for i, name in enumerate(names)}
 
 
+def kendall(one: Mapping[str, float | None], other: Mapping[str, float | None]) -> float | None:
+    """How far two scores agree on the order of what both have: tau-b (Kendall 1945), from -1 to 1.
+
+    None where there is nothing to agree on: fewer than two have both scores, or one of them ties all.
+    """
+    both = [(a, b) for name, a in one.items() if a is not None and (b := other.get(name)) is not None]
+    pairs = [((a > c) - (a < c), (b > d) - (b < d)) for at, (a, b) in enumerate(both) for c, d in both[:at]]
+    untied = sum(bool(a) for a, _ in pairs) * sum(bool(b) for _, b in pairs)
+    return sum(a * b for a, b in pairs) / untied**0.5 if untied else None
+
+
 def _fitted(wins: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
     """Log-strengths, one row for each matrix of wins (row over column)."""
     import numpy as np

@@ -8,10 +8,11 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from autorl.bench import ledger, ranking
+from autorl.bench import ledger, opinions, ranked
 from autorl.bench.fill import Filling
 from autorl.bench.ledger import Episode, Session
 from autorl.bench.metrics import METRICS
+from autorl.bench.ranked import Agreement, Judged, Standing
 from autorl.bench.run import LEDGER, Past, begun_with, state
 from autorl.bench.spec import Size, Spec
 from autorl.bench.statistics import Estimate, Runs, difference, mean, ratio
@@ -46,22 +47,6 @@ class Contrast:
     metric: str
     by: Estimate
     says: str
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The settings of one model at one size, ranked against each other by a score.
-
-    rfr, rfr_failed_last: mean rank over tasks, lower is better; without the settings that failed, as in the paper, or
-    with these in the last place; strength: Bradley-Terry's, higher is better
-    """
-
-    by: str
-    model: str
-    size: Size | None
-    rfr: dict[str, Estimate]
-    rfr_failed_last: dict[str, Estimate]
-    strength: dict[str, Estimate]
 
 
 @dataclass(frozen=True)
@@ -116,7 +101,8 @@ class Report:
     """A run of a benchmark, as far as it has come.
 
     status: new, running, killed, or how its last session ended
-    tasks: their texts by id; wrong: lines of the task files that held none
+    tasks: their texts by id; wrong: lines of files that could not be read
+    orders: how many sheets each person has ranked
     planned, done: held-out episodes; left_out: how many will not be played or have not been yet, by why
     tokens, seconds: of all episodes; wall_seconds: in which a process was at work
     """
@@ -134,6 +120,9 @@ class Report:
     rows: list[Row]
     contrasts: list[Contrast]
     standings: list[Standing]
+    agreements: list[Agreement]
+    judges: list[Judged]
+    orders: dict[str, int]
     fillings: list[Filled]
     exemplars: list[Shown]
     episodes: list[Episode]
@@ -151,16 +140,19 @@ def of(folder: Path) -> Report:
     episodes = [entry for entry in entries if isinstance(entry, Episode)]
     places = places_of(spec, episodes)
     left_out = _left_out(past, *state(folder))
+    found, unread = opinions.read(folder)
+    views = ranked.views(opinions.sheets(spec, episodes), found)
     return Report(
         name=spec.name, about=spec.about, folder=str(folder), status=state(folder)[0],
         planned=len(past.grid.done) + sum(left_out.values()), done=len(past.grid.done), left_out=left_out,
         tokens=past.tokens, seconds=sum(episode.seconds for episode in episodes), wall_seconds=past.seconds,
         rows=[Row(*place, figures_of(some), [episode.run for episode in some]) for place, some in places.items()],
-        contrasts=list(_contrasts(spec, places)), standings=list(_standings(spec, places)),
+        contrasts=list(_contrasts(spec, places)), standings=list(ranked.standings(spec, views)),
+        agreements=list(ranked.agreements(views)), judges=views.judges, orders=views.orders,
         fillings=[_filled(filling) for filling in past.grid.fillings.values()],
         exemplars=list(_exemplars(spec, places, {episode.run: episode.cell.task for episode in episodes})),
         episodes=episodes, tasks={task.id: task.text for task in (*tasks.learn, *tasks.held_out)},
-        wrong=tasks.wrong, spec=spec,
+        wrong=(*tasks.wrong, *unread), spec=spec,
         sessions=[entry for entry in entries if isinstance(entry, Session)],
     )
 
@@ -221,20 +213,6 @@ def _contrasts(spec: Spec, places: Mapping[Place, list[Episode]]) -> Iterator[Co
 def _beside(places: Mapping[Place, list[Episode]], model: str, setting: str, size: Size | None) -> list[Episode]:
     """The episodes of a setting at a size; one that recalls nothing has the same at every size."""
     return places.get((model, setting, size)) or places.get((model, setting, None), [])
-
-
-def _standings(spec: Spec, places: Mapping[Place, list[Episode]]) -> Iterator[Standing]:
-    for model in spec.models:
-        for size in spec.sizes:
-            blocks: dict[tuple[str, int], dict[str, float | None]] = defaultdict(dict)
-            for setting in spec.settings:
-                for episode in _beside(places, model, setting, size):
-                    failed = episode.produced is False or episode.score is None
-                    blocks[episode.cell.task, episode.cell.seed][setting] = None if failed else episode.score
-            ranked = [(task, scores) for (task, _), scores in blocks.items() if len(scores) > 1]
-            if ranked:
-                yield Standing("the verifier's score", model, size, ranking.relative_fulfillment(ranked, "left out"),
-                               ranking.relative_fulfillment(ranked, "last"), ranking.bradley_terry(ranked))
 
 
 def _filled(filling: Filling) -> Filled:

@@ -76,13 +76,24 @@ class Figure(Value):
     goal: str | None = Field(default=None, pattern=r"^(<=|>=) -?\d+(\.\d+)?$")
 
 
+class Published(Value):
+    """What others reported of these settings, to be set beside our own: shares in 0..1, ranks from 1.
+
+    source: who, with which model; settings: by setting and metric, such as `ner` and `rfr`
+    """
+
+    source: str = ""
+    settings: dict[str, dict[str, float]] = {}
+
+
 class Spec(Value):
     """A benchmark.
 
     sizes: successes in the store when the held-out tasks are asked; `all` is what one filling gives
     product: the kind of file that a run is to make, such as `.pptx`; the Non-Exception Rate is about it
+    controls: the package in eval/ whose `controls(count)` makes the pairs that judges are gated with
     compare: pairs of settings whose difference is reported; each with the first one, if none are named
-    figures: what of the report is kept, by name
+    figures: what of the report is kept, by name; published: what stands beside it in the report
     """
 
     name: str
@@ -91,12 +102,14 @@ class Spec(Value):
     seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
     sizes: tuple[Size, ...] = Field(default=("all",), min_length=1)
     product: str = Field(default="", pattern=r"^(\.\w+)?$")
+    controls: str = Field(default="", pattern=r"^\w*$")
     tasks: Tasks
     fill: Fill = Fill()
     budget: Budget = Budget()
     compare: tuple[tuple[str, str], ...] = ()
     settings: dict[str, Setting] = Field(min_length=1)
     figures: dict[str, Figure] = {}
+    published: Published = Published()
 
     def asked(self, *, models: Sequence[str] | None, base_url: str | None, seeds: Sequence[int] | None) -> "Spec":
         """The same with other models, another server or other seeds; what is None stays."""

@@ -1,4 +1,4 @@
-"""`autorl bench list | run | resume | report | export | compare | results`."""
+"""`autorl bench list | run | resume | report | rank | judge | export | compare | results`."""
 
 import sys
 import time
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autorl.cli.output import Json, give, say
+from autorl.cli import bench_rank
+from autorl.cli.bench_rank import Run
+from autorl.cli.output import Json, give, on_one_line, say
 
 if TYPE_CHECKING:
     from autorl.bench.progress import Progress
@@ -16,11 +18,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Measure whether replay helps. For example: autorl bench run smoke")
 
+app.command()(bench_rank.rank)
+app.command()(bench_rank.judge)
+
 EXIT = {"complete": 0, "budget": 3, "interrupted": 5}
 _EVERY = 60.0
 """Seconds between two lines about progress where no terminal shows it live."""
 
-Run = Annotated[str, typer.Argument(help="A run by its name or folder, or a benchmark for its newest run.")]
 Concurrency = Annotated[int, typer.Option(min=1, help="Episodes at a time.")]
 Tokens = Annotated[int | None, typer.Option(help="Stop when the run has spent these, prompts and completions.")]
 Hours = Annotated[float | None, typer.Option(help="Stop when the run has taken these.")]
@@ -92,15 +96,24 @@ def resume(
 @app.command()
 def report(
     run: Run,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write the page there, and not beside the run.")] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print it as Markdown, and write no page.")] = False,
     keep: Keep = False,
     as_json: Json = False,
 ) -> None:
-    """What a run says so far. For example: autorl bench report smoke --markdown > smoke.md"""
+    """What a run says so far, and a page with its decks and steps. For example: autorl bench report smoke"""
+    from autorl.bench import page
     from autorl.bench import report as reports
     from autorl.bench.run import find
 
-    _show(reports.of(find(run)), keep=keep, markdown=markdown, as_json=as_json)
+    folder = find(run)
+    found = reports.of(folder)
+    _show(found, keep=keep, markdown=markdown, as_json=as_json)
+    if html or not (markdown or as_json):
+        target = html or folder / "report.html"
+        size = page.write(found, folder, target, watch=on_one_line())
+        if not as_json:
+            say(f"\nThe page: {target} ({size / 1e6:.1f} MB)")
 
 
 @app.command()
@@ -185,6 +198,8 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", keep: bool, as_json
     finally:
         watch(None)
     _show(reports.of(folder), keep=keep and ending.status == "complete", markdown=False, as_json=as_json)
+    if not as_json:
+        say(f"\nThe same with pictures and steps: autorl bench report {folder.name}", style="dim")
     if ending.status != "complete" and not as_json:
         say(f"\nStopped: {ending.why}. {go_on}", style="yellow")
     raise typer.Exit(EXIT[ending.status])

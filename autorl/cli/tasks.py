@@ -23,13 +23,16 @@ def list_sets(as_json: Json = False) -> None:
     """Every task set there is. For example: autorl tasks list"""
     from autorl import tasks
 
-    found = [tasks.load(name, skip_wrong=True) for name in tasks.names()]
+    found, made = [tasks.load(name, skip_wrong=True) for name in tasks.names()], tasks.made()
     if as_json:
-        give([{"set": s.name, "path": str(s.path), "wrong": len(s.wrong), **_figures(s.tasks)} for s in found])
+        files = [{"set": s.name, "path": str(s.path), "wrong": len(s.wrong), **_figures(s.tasks)} for s in found]
+        give([*files, *({"set": name, "path": None} for name in made)])
         return
     for s in found:
         wrong = f", {len(s.wrong)} wrong lines" if s.wrong else ""
         say(f"{s.name:<24} {_in_words(_figures(s.tasks))}{wrong}")
+    for name in made:
+        say(f"{name:<24} made by its tool pack when it is asked for")
 
 
 @app.command()
@@ -74,9 +77,9 @@ def check(
     problems += [f"{leak}, which is in {other}" for other, theirs in others.items()
                  for leak in leaks.leaks(((task.id, task.text) for task in found.tasks), theirs)]
     if as_json:
-        give({"set": found.name, "path": str(found.path), **_figures(found.tasks), "problems": problems})
+        give({"set": found.name, "path": found.path and str(found.path), **_figures(found.tasks), "problems": problems})
     else:
-        say(f"{found.path}: {_in_words(_figures(found.tasks))}")
+        say(f"{found.path or found.name}: {_in_words(_figures(found.tasks))}")
         for problem in problems:
             say(f"  {problem}", style="yellow")
         say(f"{len(problems)} problems" if problems else "No problems found.")

@@ -7,6 +7,8 @@ rules that a grammar cannot carry (patterns, formats, ranges) are left to the ch
 """
 
 import json
+from collections.abc import Sequence
+from itertools import groupby, takewhile
 from typing import Any
 
 STRING_LENGTH = 400
@@ -59,7 +61,7 @@ class Grammar:
         if "const" in schema:
             return literal(_dump(schema["const"]))
         if "enum" in schema:
-            return f"({' | '.join(literal(_dump(value)) for value in schema['enum'])})"
+            return _one_of(sorted({_dump(value) for value in schema["enum"]}))
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return f"({' | '.join(self.value(option, root) for option in schema[key])})"
@@ -129,6 +131,22 @@ class Grammar:
             for needed in _NEEDS.get(name, ()):
                 self._primitive(needed)
         return name
+
+
+def _one_of(texts: Sequence[str]) -> str:
+    """One of `texts`, which are sorted: each start that some have in common stands once.
+
+    Written one after the other, a thousand texts are a thousand ways that a sampler has to follow at every token.
+    """
+    ways = []
+    for _, group in groupby(texts, key=lambda text: text[:1]):
+        alike = list(group)
+        shared = takewhile(lambda pair: pair[0] == pair[1], zip(alike[0], alike[-1], strict=False))
+        start = "".join(one for one, _ in shared)
+        rests = [text[len(start) :] for text in alike if text != start]
+        rest = f" {_one_of(rests)}{'?' if start in alike else ''}" if rests else ""
+        ways.append(f"{literal(start)}{rest}")
+    return f"({' | '.join(ways)})"
 
 
 def _dump(value: Any) -> str:

@@ -20,7 +20,10 @@ from . import defects_colour, defects_content, defects_file, defects_layout  # n
 from .decks import THEMES, TOPICS, clean_deck
 from .kinds import KINDS, Kind
 
-__all__ = ["KINDS", "THEMES", "TOPICS", "Kind", "Pair", "Planted", "clean_deck", "pairs", "plant"]
+__all__ = ["KINDS", "THEMES", "TOPICS", "Kind", "Pair", "Planted", "clean_deck", "controls", "pairs", "plant"]
+
+_SEEN_BESIDE_OTHERS = {"same_title", "repeated_slide"}
+"""Defects of a deck that nobody can see on one slide of it."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,15 @@ def pairs(kinds: Iterable[str], themes: Iterable[str], seeds: Iterable[int]) -> 
                 task, clean = _clean(theme, seed)
                 defective, planted = plant(clean, kind, seed)
                 yield Pair(kind, theme, seed, task, clean, defective, planted)
+
+
+def controls(count: int) -> Iterator[Pair]:
+    """Pairs to gate a judge with, that sees one slide and the task: `count` of each kind that can be seen there."""
+    themes = list(THEMES)
+    for kind in KINDS:
+        if KINDS[kind].visible and kind not in _SEEN_BESIDE_OTHERS:
+            for seed in range(count):
+                yield from pairs([kind], [themes[seed % len(themes)]], [seed])
 
 
 _clean = lru_cache(maxsize=256)(clean_deck)

@@ -182,7 +182,7 @@ def test_an_export_holds_every_context_as_it_was_asked_and_every_file(tmp_path):
             assert (place / "files" / made["path"]).stat().st_size == made["bytes"]
         assert bool(entry["files"]) == entry["produced"]
     assert sorted(asked) == sorted(json.dumps(request.messages) for request in model.requests)
-    assert any("A past task that went well" in messages for messages in asked)
+    assert any("Now do this one in the same way" in messages for messages in asked)
     with pytest.raises(UsageError, match="not empty"):
         export.export(folder, target)
 

@@ -100,7 +100,7 @@ def opens_doors(request: Request) -> str:
     if last.startswith("Observation: "):
         return say("finish", answer=last)
     number = int(re.findall(r"Open the door of room (\d+)", last)[-1])
-    known = "A past task that went well" in last or (request.seed or 0) % 3 == 0
+    known = len(request.messages) > 2 or "A past task that went well" in last or (request.seed or 0) % 3 == 0
     return say("open_door", code=number * 7 if known else 0)
 
 

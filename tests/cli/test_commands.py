@@ -17,8 +17,11 @@ COMMANDS = [
     *(("replay", name) for name in ("list", "search", "show", "trust", "revoke", "quarantine", "cap", "stats", "verify",
                                    "prune", "compact", "salvage", "export", "import")),
     ("tools", "list"), ("tools", "show"), ("tools", "call"), ("models", "list"), ("models", "fetch"),
-    *(("bench", name) for name in ("list", "run", "resume", "report", "export", "compare", "results")),
+    *(("bench", name) for name in ("list", "run", "resume", "report", "export", "compare", "results", "rank", "judge")),
+    *(("train", name) for name in ("dataset", "sft", "preference", "reward")),
     *(("tasks", name) for name in ("list", "show", "check", "generate")),
+    *(("serve", name) for name in ("vllm", "install", "list", "stop")),
+    *(("policies", name) for name in ("list", "show", "add", "promote", "rollback", "delete")), ("gate",), ("improve",),
 ]
 
 
@@ -123,7 +126,7 @@ def test_a_prompt_with_an_unknown_variable_is_named_with_what_it_may_use(autorl,
     Path("prompts/task.jinja").write_text("Do this: {{ tsk }}")
     done = autorl("solve", TASK, "--model", script(DECK))
     assert done.returncode == 2
-    assert all(part in done.stderr for part in ("task.jinja", "tsk", "exemplars, task"))
+    assert all(part in done.stderr for part in ("task.jinja", "tsk", "actions, again, task"))
 
 
 def test_init_makes_a_project_whose_examples_work(autorl, script):

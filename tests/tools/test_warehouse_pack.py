@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autorl import Agent, Recall
+from autorl import tasks as task_sets
 from autorl.content import load_pack
 from autorl.errors import UnknownName, UsageError
 from autorl.formats.react import React
@@ -84,3 +85,19 @@ def test_a_world_there_is_none_of_is_named():
         _ = Agent(model=Scripted([]), tools=["warehouse:moon"]).toolset
     with pytest.raises(UsageError, match="were asked for"):
         tasks("w1", "train", 2, 100_000)
+
+
+@pytest.mark.parametrize("name", ["w0/train", "w3/test", "w7/test/6", "w11/train/12"])
+def test_sets_are_found_by_name_and_can_all_be_done(name):
+    found = task_sets.load(f"warehouse/{name}").tasks
+    lengths = [Asked.of(task).optimal for task in found]
+    assert lengths == sorted(lengths)
+    assert len(set(lengths)) == (1 if name.count("/") == 2 else 4 if "train" in name else 3)
+    assert not [problem for task in found for problem in task_sets.misunderstood(task, task_sets.verifiers())]
+    assert {task_sets.group(task) for task in found} == {f"warehouse {name.partition('/')[0]}"}
+
+
+@pytest.mark.parametrize("name", ["w0/nonsense", "moon/train", "w0/train/1", "w0/train/13", "w0/train/x", "w0"])
+def test_a_set_there_is_none_of_is_named(name):
+    with pytest.raises(UnknownName, match="warehouse"):
+        task_sets.load(f"warehouse/{name}")

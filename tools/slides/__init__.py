@@ -8,6 +8,7 @@ from ..ask_user import ask_user
 from ..python_script import python_script
 from .checker import SlidesVerifier
 from .libreoffice import lacking
+from .preview import preview
 from .tools import decks, looking, looks, pages
 from .tools.arrange import TOOLS as ARRANGING
 from .tools.charts import TOOLS as CHARTS
@@ -30,4 +31,5 @@ pack = Pack(
     verifiers={SlidesVerifier.name: SlidesVerifier()},
     seeds=Path(__file__).with_name("seeds.jsonl"),
     lacking=lambda: {part: f"apt-get install {package}" for part, package in lacking().items()},
+    previews={".pptx": preview},
 )

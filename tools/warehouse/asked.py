@@ -31,5 +31,5 @@ class Asked(NamedTuple):
 
     @property
     def requirements(self) -> dict[str, object]:
-        return {"world": self.world.name, "optimal": self.optimal, "start": self.start.to_json(),
-                "goal": self.goal.to_json()}
+        return {"group": f"warehouse {self.world.name}", "world": self.world.name, "optimal": self.optimal,
+                "start": self.start.to_json(), "goal": self.goal.to_json()}

@@ -1,7 +1,7 @@
 """Requests with the state that each asks for, from those of one call to those of eleven."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from typing import Literal, NamedTuple
@@ -10,6 +10,7 @@ from autorl.errors import UsageError
 from autorl.types import Task
 
 from .asked import Asked
+from .invent import is_name
 from .invent import world as world_named
 from .operations import OPERATIONS, TREATMENTS
 from .solver import plan
@@ -19,6 +20,8 @@ Split = Literal["train", "test"]
 LENGTHS = range(2, 13)
 SINGLE = 5
 """Calls up to which a task is about one slip."""
+SETS: Mapping[Split, tuple[range, int]] = {"train": (range(2, 6), 32), "test": (range(3, 6), 24)}
+"""The lengths of the tasks of `wN/train` and `wN/test`, the short ones first, and how many there are of each."""
 _TRIES = 2000
 
 _PHRASES = {
@@ -30,7 +33,7 @@ _PHRASES = {
                    f"Have order {{slip}} picked and {OPERATIONS[treatment].past}.")
        for treatment in TREATMENTS},
 }
-"""Ways to ask that a slip be brought to where an operation leaves it."""
+"""Ways to ask that a slip be brought to where an operation leaves it; the people of a world have one way each."""
 
 
 @lru_cache(maxsize=512)
@@ -43,6 +46,26 @@ def tasks(name: str, split: Split, length: int, count: int) -> tuple[Task, ...]:
     if len(found) < count:
         raise UsageError(f"{name} has {len(found)} {split} tasks of {length} calls, and {count} were asked for")
     return found
+
+
+class Sets(Mapping[str, Sequence[Task]]):
+    """Task sets: `w1/train` and `w1/test` for every world, and `w1/test/12` for those of exactly so many calls."""
+
+    def __getitem__(self, name: str) -> Sequence[Task]:
+        world, _, rest = name.partition("/")
+        asked, _, exact = rest.partition("/")
+        split = next((split for split in SETS if split == asked), None)
+        if not is_name(world) or split is None or (exact and exact not in map(str, LENGTHS)):
+            raise KeyError(name)
+        lengths, each = SETS[split]
+        wanted = (int(exact),) if exact else lengths
+        return [task for length in wanted for task in tasks(world, split, length, each)]
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"w{number}/{split}" for number in range(4) for split in SETS)
+
+    def __len__(self) -> int:
+        return 4 * len(SETS)
 
 
 def _stream(world: World, split: Split, length: int) -> Iterator[Task]:
@@ -95,7 +118,8 @@ def _line(world: World, number: int, operation: str, chance: random.Random, *, l
         amount = (f"{slip.amount // world.unit.factor} {world.unit.large}" if large
                   else f"{slip.amount} {world.unit.small}")
         shown = f"{number} ({amount})"
-    text = chance.choice(_PHRASES[operation]).format(slip=shown, zone=slip.zone, good=slip.good)
+    phrase = random.Random(f"warehouse/{world.name}/{operation}").choice(_PHRASES[operation])
+    text = phrase.format(slip=shown, zone=slip.zone, good=slip.good)
     return _Line(slip, operation, text)
 
 
