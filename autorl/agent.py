@@ -11,6 +11,7 @@ from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
 from autorl.journal import Watcher
 from autorl.models.base import Model
+from autorl.models.local import split
 from autorl.policy import Policy, Sampling
 from autorl.registry import Ask, RunContext, Toolset, nobody
 from autorl.replay.recall import Recall, Recollection, as_recalled, recall, shown_before
@@ -56,7 +57,7 @@ class Agent:
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
     memory: where runs are recalled from, if not from `store`; nothing is written to it but vectors of its tasks
-    format: react or structured
+    format: react, structured or native
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
@@ -80,7 +81,8 @@ class Agent:
         """The agent that these settings describe."""
         return cls(
             model=chosen.model, tools=chosen.tools, store=store, format=chosen.format,
-            sampling=Sampling(chosen.temperature, chosen.max_tokens, chosen.seed, chosen.constrained),
+            sampling=Sampling(chosen.temperature, chosen.max_tokens, chosen.seed, chosen.constrained,
+                              chosen.keep_tokens),
             limits=Limits(steps=chosen.max_steps, seconds=chosen.max_seconds),
             recall=Recall(chosen.k, chosen.budget, chosen.recall, chosen.exemplars, failures=chosen.failures,
                           seed=chosen.seed), base_url=chosen.base_url, ask=ask, readable=chosen.readable,
@@ -109,7 +111,7 @@ class Agent:
         policy = self.policy
         recalled = recall(
             self.memory or self.store, task, tools=self.toolset, how=self.recall,
-            size=lambda trajectory, style: policy.model.count(policy.format.exemplar(trajectory, style)),
+            size=lambda trajectory, style: policy.size(policy.format.exemplar(trajectory, style)),
         )
         trajectory = Trajectory(id=new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
                                 provenance=self._provenance(recalled))
@@ -156,8 +158,8 @@ class Agent:
 
     def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(
-            model=self.policy.model.name, format=self.policy.format.name, prompt_hash=self.policy.format.prompt_hash,
-            tools_hash=self.toolset.hash, seed=self.sampling.seed,
+            model=self.policy.model.name, adapter=split(self.policy.model.name)[1], format=self.policy.format.name,
+            prompt_hash=self.policy.format.prompt_hash, tools_hash=self.toolset.hash, seed=self.sampling.seed,
             settings={
                 "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
                 "constrained": self.sampling.constrained, "recall": self.recall.mode, "k": self.recall.k,

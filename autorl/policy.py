@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from autorl import formats
-from autorl.errors import ContextOverflow, PolicyError, Truncated
-from autorl.formats.base import Constraint, Format, Message
+from autorl.errors import ContextOverflow, PolicyError, Truncated, UsageError
+from autorl.formats.base import Constraint, Format, Message, to_json
 from autorl.models.base import Completion, Model, OnText, Request
 from autorl.types import Context, Observation, Step, ToolSpec
 
@@ -22,21 +22,33 @@ class Sampling:
 
     temperature: 0 for greedy; max_tokens: of one completion; seed: None for a different run each time
     constrained: whether a grammar or schema is used where the backend takes one
+    tokens: whether the ids and log-probabilities of the completion's tokens are kept, where the backend gives them
     """
 
     temperature: float = 0.7
     max_tokens: int = 512
     seed: int | None = None
     constrained: bool = True
+    tokens: bool = False
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What chooses the actions (pi of the method)."""
+    """What chooses the actions (pi of the method). Raises UsageError for a format that the model cannot take."""
 
     model: Model
     format: Format
     sampling: Sampling = Sampling()
+
+    def __post_init__(self) -> None:
+        if self.format.calls and not self.model.capabilities.tool_calls:
+            able = [name for name in formats.FORMATS if not formats.load(name).calls]
+            raise UsageError(f"the format '{self.format.name}' takes a server that calls tools, and "
+                             f"'{self.model.name}' does not", f"Use --format {' or '.join(able)}")
+        takes = self.model.capabilities
+        if self.sampling.tokens and not (takes.token_ids or takes.logprobs):
+            raise UsageError(f"'{self.model.name}' tells neither token ids nor log-probabilities, and keep_tokens asks "
+                             "for them", "Use a vLLM server (both) or an OpenAI-compatible one (log-probabilities)")
 
     def act(self, context: Context, on_text: OnText | None = None) -> Step:
         """The next step for `context`, without its observation.
@@ -57,13 +69,14 @@ class Policy:
                 break
             except ContextOverflow:
                 if size == 0:
-                    size = sum(self.model.count(message["content"]) for message in messages)
+                    size = self.size(messages)
                 room = int(0.8 * size)  # the server counts differently than we do
         dropped = left_out + tuple(e.trajectory.id for e in shown[: len(shown) - len(context.exemplars)])
         step = Step(
             index=len(context.steps), raw=completion.text, finish_reason=completion.finish_reason,
             dropped=dropped, elided=context.elided, usage=completion.usage, seconds=completion.seconds,
-            tokens_per_second=completion.tokens_per_second, policy=self.model.name,
+            tokens_per_second=completion.tokens_per_second, policy=completion.policy or self.model.name,
+            token_ids=completion.token_ids, logprobs=completion.logprobs,
         )
         try:
             return step.model_copy(update=self._read(completion))
@@ -85,20 +98,25 @@ class Policy:
     def _request(self, context: Context, messages: list[Message], on_text: OnText | None) -> Request:
         constraint = Constraint()
         takes = self.model.capabilities
-        if self.sampling.constrained and (takes.grammar or takes.json_schema):
+        if self.sampling.constrained and (takes.grammar or takes.json_schema or takes.tool_calls):
             offered = tuple(tool.model_dump_json() for tool in context.available or context.tools)
             constraint = _constraint(self.format.name, offered)
         grammar = constraint.grammar if takes.grammar else None
         json_schema = constraint.json_schema if takes.json_schema and not takes.grammar else None
         seed = self.sampling.seed
         return Request(
-            messages=messages,  # type: ignore[arg-type]  # a Message is a mapping of text to text
+            messages=messages,
             stop=self.format.stop,
             max_tokens=self.sampling.max_tokens,
-            temperature=self._temperature(context, constrained=bool(grammar or json_schema)),
+            temperature=self._temperature(context, constrained=bool(grammar or json_schema or constraint.call)),
             seed=None if seed is None else seed + len(context.steps),
             grammar=grammar,
             json_schema=json_schema,
+            # All of them at every step: they stand first in the prompt, which is to stay the same.
+            tools=self.format.offer(context.tools),
+            call=constraint.call,
+            tokens=self.sampling.tokens,
+            run=context.run,
             on_text=on_text,
         )
 
@@ -118,12 +136,20 @@ class Policy:
         whole = self.model.context_tokens
         return None if whole is None else whole - self.sampling.max_tokens
 
+    def size(self, messages: list[Message]) -> int:
+        """Tokens that messages take, from above."""
+        return sum(self.model.count(self.format.spoken(message)) + MESSAGE_TOKENS for message in messages)
+
+    def _offered(self, tools: tuple[ToolSpec, ...]) -> int:
+        offered = self.format.offer(tools)
+        return self.model.count(to_json(offered)) if offered else 0
+
     def _fit(self, context: Context, room: int | None) -> tuple[Context, list[Message], int]:
         """`context` without what does not fit: exemplars first, then the oldest observations."""
         target = room
         while True:
             messages = self.format.render(context)
-            size = 0 if room is None else sum(self.model.count(m["content"]) + MESSAGE_TOKENS for m in messages)
+            size = 0 if room is None else self.size(messages) + self._offered(context.tools)
             if target is None or size <= target:
                 return context, messages, size
             if context.exemplars:

@@ -38,7 +38,8 @@ class Run:
             # A constrained policy has to choose something else for once.
             available = tuple(tool for tool in available if tool.name != stale) or available
         warning = str(self.trajectory.provenance.recall.get("warning", ""))
-        return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available, warning=warning)
+        return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available, warning=warning,
+                       run=self.trajectory.id)
 
     def decided(self, step: Step) -> "Run":
         for journal in self.journals:

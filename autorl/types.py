@@ -144,6 +144,8 @@ class Step(Value):
     cut: characters of `raw` after the first complete action, which the run ignored
     dropped: exemplars that did not fit into the context of this step
     elided: old observations that were shown as a mark only
+    policy: the model or adapter that gave it
+    token_ids, logprobs: of the tokens of `raw`, in order, where they were asked for and given
     observation: None while the action is under way
     """
 
@@ -160,6 +162,8 @@ class Step(Value):
     seconds: float = 0.0
     tokens_per_second: float = 0.0
     policy: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
     observation: Observation | None = None
 
 
@@ -297,6 +301,7 @@ class Context:
     available: the tools that make sense to call now, which a constraint keeps to; the prompt shows all `tools`,
     so that it stays the same from step to step
     warning: what went wrong before on tasks like this one, empty for nothing
+    run: id of the run that this is the context of
     """
 
     task: Task
@@ -306,6 +311,7 @@ class Context:
     elided: int = 0
     available: tuple[ToolSpec, ...] = ()
     warning: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@
 The stores are filled with made-up runs (eval/store/texts.py says what they are), once: they stay in the cache folder,
 some 8 GB a database for a million runs. A fresh process opens each store, recalls for the first time, and then for
 every query: other wordings of what is stored (half), new matters, everyday words alone, rare words alone, other
-languages. A PostgreSQL server (with pgvector, its settings untouched) is started for them on the same machine; the
-memory is that of the process which recalls, without the server's.
+languages. A PostgreSQL server (with pgvector, which autorl turns to from a million tasks on; its settings untouched) is
+started for them on the same machine; the memory is that of the process which recalls, without the server's.
 
 `recall_at_5` is the lowest share, over all stores, of the five nearest vectors that recall finds, against the cosine of
 every vector; `fused_at_5_*` the share of the first five candidates that stay the same when both searches are exact.

@@ -12,6 +12,14 @@ USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25, "promp
 
 
 @dataclass(frozen=True)
+class Call:
+    """A call of a tool, its arguments as the server gives them."""
+
+    name: str
+    arguments: str = "{}"
+
+
+@dataclass(frozen=True)
 class Reply:
     """One answer. `text` goes out as a completion, streamed where that was asked for; `body` as it stands.
 
@@ -26,6 +34,8 @@ class Reply:
     content_type: str = "application/json"
     cut: bool = False
     choices: bool = True
+    calls: tuple[Call, ...] = ()
+    token_ids: tuple[int, ...] = ()
 
 
 def refusal(status: int, message: str, code: str = "refused", **headers: str) -> Reply:
@@ -92,16 +102,35 @@ def serving(*answers: Reply | Callable[[dict[str, Any]], Reply]) -> Iterator[Ser
 
 
 def _whole(reply: Reply) -> bytes:
-    message = {"role": "assistant", "content": reply.text}
-    choices = [{"index": 0, "message": message, "finish_reason": reply.finish_reason}] if reply.choices else []
-    return json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": choices,
-                       "usage": USAGE}).encode()
+    message: dict[str, Any] = {"role": "assistant", "content": reply.text}
+    if reply.calls:
+        message |= {"content": reply.text or None, "tool_calls": [_call(n, call) for n, call in enumerate(reply.calls)]}
+    choice = {"index": 0, "message": message, "finish_reason": reply.finish_reason, **_tokens(reply.token_ids)}
+    return json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m",
+                       "choices": [choice] if reply.choices else [], "usage": USAGE}).encode()
+
+
+def _call(number: int, call: Call) -> dict[str, Any]:
+    return {"id": f"c{number}", "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+
+
+def _tokens(ids: tuple[int, ...]) -> dict[str, Any]:
+    """Token ids as vLLM gives them, with log-probabilities of -0.5 each."""
+    content = [{"token": str(each), "logprob": -0.5, "bytes": None, "top_logprobs": []} for each in ids]
+    return {"token_ids": list(ids), "logprobs": {"content": content}} if ids else {}
 
 
 def _stream(reply: Reply) -> bytes:
     half = len(reply.text) // 2
-    deltas = [{"content": reply.text[:half]}, {"content": reply.text[half:]}]
+    deltas: list[dict[str, Any]] = [{"content": reply.text[:half]}, {"content": reply.text[half:]}]
+    for number, call in enumerate(reply.calls):
+        middle = len(call.arguments) // 2
+        begun = _call(number, Call(call.name, ""))
+        deltas.append({"tool_calls": [{"index": number, **begun}]})
+        deltas += [{"tool_calls": [{"index": number, "function": {"arguments": part}}]}
+                   for part in (call.arguments[:middle], call.arguments[middle:])]
     chunks = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+    chunks[-1] |= _tokens(reply.token_ids)
     if reply.finish_reason:
         chunks.append({"index": 0, "delta": {}, "finish_reason": reply.finish_reason})
     base = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m"}

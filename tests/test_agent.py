@@ -23,7 +23,7 @@ from autorl.types import FINISH, Observation, Provenance, Step, Verdict
 from tests import children
 from tests.children import word_agent
 from tests.conformance.stores import write
-from tests.worlds import FAILED, PASSED, WORDS, a_run, a_step, add, adds_words, look, ping, say
+from tests.worlds import FAILED, PASSED, WORDS, a_run, a_step, add, adds_words, look, numbered, ping, say
 
 DONE = say("finish", answer="42")
 Script = list[str | Completion] | Callable[[Request], str | Completion]
@@ -330,10 +330,11 @@ def test_a_tainted_run_is_quarantined_however_well_it_went(store: ReplayStore) -
 
 
 def test_the_first_success_is_shown_to_the_next_run_and_is_no_part_of_it(store: ReplayStore) -> None:
-    past = write(store, a_run("Make some tea", [a_step(observation="a kettle full of marmalade")], verdict=PASSED))
+    past = write(store, a_run(
+        "Make some tea", numbered([a_step(observation="a kettle full of marmalade"), a_step()]), verdict=PASSED))
     model = Scripted([say("ping"), DONE])
     run = agent([], model=model, store=store, recall=Recall()).solve("Make tea for two")
-    asked = model.requests[0].messages[1]["content"]
+    asked = "\n".join(message["content"] for message in model.requests[0].messages)
     assert "Make some tea" in asked
     assert "a kettle full of marmalade" in asked
     assert asked.index("Make some tea") < asked.index("Make tea for two")
@@ -371,7 +372,7 @@ def test_a_memory_is_recalled_from_and_the_store_is_written_to(store: ReplayStor
 
 def test_what_recall_left_out_and_the_warning_it_gave_are_kept_and_told_again_on_a_resume(store: ReplayStore) -> None:
     write(store, a_run("Make tea quickly", verdict=FAILED))
-    write(store, a_run("Make some tea", [a_step(observation="x" * 9_000)], verdict=PASSED))
+    write(store, a_run("Make some tea", numbered([a_step(observation="x" * 9_000), a_step()]), verdict=PASSED))
     model = Scripted([say("ping"), say("ping")])
     how = Recall(failures=True, style="full", budget=100)
     run = agent([], model=model, store=store, recall=how, limits=Limits(steps=1)).solve("Make tea for two")

@@ -46,7 +46,7 @@ def test_a_project_s_own_file_wins_over_the_built_in_one(project: Path) -> None:
     built_in = content.find("prompts", "task.jinja")
     (project / "prompts" / "task.jinja").write_text("Mine: {{ task }}")
     assert content.find("prompts", "task.jinja") == project / "prompts" / "task.jinja" != built_in
-    assert prompts.load("task").render(task="tea", exemplars=[]) == "Mine: tea"
+    assert prompts.load("task").render(task="tea", again=False) == "Mine: tea"
 
 
 def test_a_prompt_that_is_changed_changes_what_is_asked_and_its_hash(project: Path) -> None:
@@ -71,7 +71,7 @@ def test_no_name_leads_out_of_the_folders(name: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "problem"), [
-    ("{{ tsak }}", r"unknown variable: 'tsak' is undefined.*It may use: exemplars, task"),
+    ("{{ tsak }}", r"unknown variable: 'tsak' is undefined.*It may use: again, task"),
     ("{% if %}", "no valid template"),
     ("{{ task.__class__.__mro__ }}", "unknown variable|no valid template|unsafe"),
 ])
@@ -80,12 +80,14 @@ def test_a_prompt_that_cannot_be_filled_in_is_named_with_what_it_may_use(
 ) -> None:
     (project / "prompts" / "task.jinja").write_text(text)
     with pytest.raises(UsageError, match=problem) as raised:
-        prompts.load("task").render(task="tea", exemplars=[])
+        prompts.load("task").render(task="tea", again=False)
     assert str(project / "prompts" / "task.jinja") in str(raised.value)
 
 
 def test_what_a_task_says_is_never_a_template() -> None:
-    assert "{{ 7 * 7 }}" in prompts.load("task").render(task="{{ 7 * 7 }}", exemplars=["{% raw %}"], warning="")
+    asked = prompts.load("task").render(task="{{ 7 * 7 }}", actions=["{% raw %}"], warning="", again=False)
+    assert "{{ 7 * 7 }}" in asked
+    assert "{% raw %}" in asked
 
 
 def test_a_pack_is_a_module_in_tools_or_a_package_with_relative_imports(project: Path) -> None:

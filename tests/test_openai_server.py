@@ -232,3 +232,28 @@ def test_an_agent_makes_room_when_the_server_says_the_prompt_is_too_long() -> No
         run = agent.solve("Talk")
     assert run.status is Status.FINISHED
     assert run.steps[-1].elided > 0
+
+
+# Tokens.
+
+
+def test_token_ids_and_log_probabilities_are_kept_with_the_step_when_asked_for(on_text: object) -> None:
+    from autorl.formats import load
+    from autorl.policy import Policy, Sampling
+    from autorl.types import Context, Step, Task
+
+    with serving(Reply(say("ping"), token_ids=(5, 6, 7))) as server:
+        for wanted in (False, True):
+            policy = Policy(models.load("vllm:m", base_url=server.url), load("react"), Sampling(tokens=wanted))
+            step = policy.act(Context(Task.of("Do it"), (ping.spec,)), on_text)  # type: ignore[arg-type]
+    asked = [("logprobs" in body, "return_token_ids" in body) for body in server.requests]
+    assert asked == [(False, False), (True, True)]
+    assert (step.token_ids, step.logprobs) == ((5, 6, 7), (-0.5, -0.5, -0.5))
+    assert Step.model_validate_json(step.model_dump_json()) == step
+
+
+def test_tokens_are_not_asked_of_a_backend_that_cannot_tell_them() -> None:
+    from autorl.policy import Sampling
+
+    with pytest.raises(UsageError, match="'local' tells neither token ids nor log-probabilities"):
+        Agent(model="local", tools=[ping], sampling=Sampling(tokens=True)).solve("Do it")

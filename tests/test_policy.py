@@ -26,7 +26,7 @@ def prompt(acting: Policy, turn: int = -1) -> str:
 
 
 def past(name: str, text: str = LONG) -> Exemplar:
-    return Exemplar(a_run(f"Task of {name}", [a_step(observation=text)], id=name))
+    return Exemplar(a_run(f"Task of {name}", numbered([a_step(observation=text), a_step()]), id=name))
 
 
 # What comes back.

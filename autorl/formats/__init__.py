@@ -3,9 +3,11 @@
 from autorl.errors import UnknownName
 from autorl.formats.base import Format
 
+FORMATS = ("react", "structured", "native")
+
 
 def load(name: str) -> Format:
-    """The format `name` (react or structured). Raises UnknownName."""
+    """The format `name`, one of `FORMATS`. Raises UnknownName."""
     if name == "react":
         from autorl.formats.react import React
 
@@ -14,4 +16,8 @@ def load(name: str) -> Format:
         from autorl.formats.structured import Structured
 
         return Structured()
-    raise UnknownName("format", name, ["react", "structured"])
+    if name == "native":
+        from autorl.formats.native import Native
+
+        return Native()
+    raise UnknownName("format", name, FORMATS)

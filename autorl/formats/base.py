@@ -5,13 +5,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isfinite
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from autorl.describe import signature
 from autorl.errors import FormatError
 from autorl.formats import prompts
 from autorl.formats.prompts import Prompt
-from autorl.types import Action, Context, Style, ToolSpec, Trajectory, clean_text
+from autorl.types import Action, Context, Step, Style, ToolSpec, Trajectory, clean_text
 
 ELIDED = "[an earlier observation, left out to save space]"
 INPUT_CAP = 65_536
@@ -21,15 +21,27 @@ NESTING = 64
 _TOO_DEEP = f"the JSON object is nested more than {NESTING} levels deep"
 
 
+class ToolCall(TypedDict):
+    """A call as TRL and the chat templates have it: the arguments of its function are an object."""
+
+    id: str
+    type: Literal["function"]
+    function: dict[str, Any]
+
+
 class Message(TypedDict):
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: NotRequired[list[ToolCall]]
+    tool_call_id: NotRequired[str]
+    name: NotRequired[str]
 
 
 class Row(TypedDict):
-    """One training example in TRL's conversational form."""
+    """One training example in TRL's conversational form; `tools` where the format gives them to the server."""
 
     messages: list[Message]
+    tools: NotRequired[list[dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -43,10 +55,11 @@ class Parsed:
 
 @dataclass(frozen=True)
 class Constraint:
-    """What a completion must look like, in the two forms that backends take."""
+    """What a completion must look like, in the forms that backends take. call: it must call a tool"""
 
     grammar: str | None = None
     json_schema: dict[str, Any] | None = None
+    call: bool = False
 
 
 class Format(ABC):
@@ -56,6 +69,8 @@ class Format(ABC):
     form: str
     """The shape of an answer, as a correction repeats it."""
     stop: tuple[str, ...] = ()
+    calls: bool = False
+    """Whether it takes a server that calls tools."""
 
     @abstractmethod
     def write(self, thought: str, action: Action) -> str:
@@ -69,30 +84,41 @@ class Format(ABC):
     def constrain(self, tools: tuple[ToolSpec, ...]) -> Constraint:
         """A grammar or schema under which every completion parses."""
 
+    def offer(self, tools: tuple[ToolSpec, ...]) -> tuple[dict[str, Any], ...]:
+        """The tools as they go to the server beside the messages; nothing where the prompt has them."""
+        return ()
+
+    def spoken(self, message: Message) -> str:
+        """All that `message` says, as text; of the assistant's, what `parse` reads."""
+        return message["content"]
+
     def render(self, context: Context) -> list[Message]:
         """The context as messages, laid out so that what changes least stands first."""
-        messages: list[Message] = [
-            {"role": "system", "content": self._system(context.tools)},
-            {"role": "user", "content": self._opening(context)},
-        ]
+        messages: list[Message] = [{"role": "system", "content": self._system(context.tools)}]
+        for exemplar in context.exemplars:
+            _join(messages, self.exemplar(exemplar.trajectory, exemplar.style, len(messages)))
+        _join(messages, [{"role": "user", "content": self._asking(
+            context.task.text, warning=context.warning, again=bool(context.exemplars))}])
         for index, step in enumerate(context.steps):
-            said = self.write(step.thought, step.action) if step.action else step.raw[:2000]
-            messages.append({"role": "assistant", "content": said})
             seen = ELIDED if index < context.elided else step.observation.text if step.observation else ""
-            messages.append({"role": "user", "content": f"Observation: {seen}"})
+            messages += self._turn(step, seen, len(messages))
         return messages
 
-    def exemplar(self, trajectory: Trajectory, style: Style = "full") -> str:
-        """A past success as text: every step with its observation, or (compact) the actions alone."""
-        lines = [f"Task: {trajectory.task.text}"]
-        for step in trajectory.steps:
-            if step.action is None or step.observation is None or not step.observation.ok:
-                continue
-            if style == "compact":
-                lines.append(f"{step.action.name} {to_json(step.action.arguments)}")
-            else:
-                lines += [self.write(step.thought, step.action), f"Observation: {step.observation.text}"]
-        return "\n".join(lines)
+    def exemplar(self, trajectory: Trajectory, style: Style = "full", place: int = 1) -> list[Message]:
+        """A past success: the conversation as it was, without what went wrong; or (compact) its actions alone.
+
+        A small model follows a conversation that looks like its own much better than one that it is told of.
+        place: how many messages stand before it
+        """
+        steps = [step for step in trajectory.steps if step.action and step.observation and step.observation.ok]
+        if style == "compact":
+            actions = tuple(f"{step.action.name} {to_json(step.action.arguments)}" for step in steps if step.action)
+            return [{"role": "user", "content": self._asking(trajectory.task.text, actions=actions)}]
+        messages: list[Message] = [{"role": "user", "content": self._asking(trajectory.task.text)}]
+        for step in steps:
+            messages += self._turn(step, step.observation.text if step.observation else "", place + len(messages))
+        # What the last step came to ended the run: it was told to nobody. (A call of a server must be answered.)
+        return messages[:-1] if steps and messages[-1]["role"] == "user" else messages
 
     def to_training_row(self, context: Context) -> Row:
         """The finished `context` as it would have been asked, with the policy's answers in their places.
@@ -109,6 +135,11 @@ class Format(ABC):
         """What to tell a policy whose answer could not be read."""
         return self._prompts[2].render(problem=problem, form=self.form)
 
+    def _turn(self, step: Step, seen: str, place: int) -> list[Message]:
+        """A step and what it came to; `place` messages stand before it."""
+        said = self.write(step.thought, step.action) if step.action else step.raw[:2000]
+        return [{"role": "assistant", "content": said}, {"role": "user", "content": f"Observation: {seen}"}]
+
     @property
     def prompt_hash(self) -> str:
         return prompts.text_hash(*self._prompts)
@@ -121,15 +152,14 @@ class Format(ABC):
     def _system(self, tools: tuple[ToolSpec, ...]) -> str:
         return _system(self._prompts[0], tuple(spec.model_dump_json() for spec in tools))
 
-    def _opening(self, context: Context) -> str:
-        exemplars = tuple(self.exemplar(exemplar.trajectory, exemplar.style) for exemplar in context.exemplars)
-        return _opening(self._prompts[1], context.task.text, exemplars, context.warning)
+    def _asking(self, task: str, *, warning: str = "", again: bool = False, actions: tuple[str, ...] = ()) -> str:
+        return _asking(self._prompts[1], task, warning, again, actions)
 
 
 # Both are asked for at every step of a run and change at none.
 @lru_cache(maxsize=256)
-def _opening(prompt: Prompt, task: str, exemplars: tuple[str, ...], warning: str) -> str:
-    return prompt.render(exemplars=exemplars, task=task, warning=warning)
+def _asking(prompt: Prompt, task: str, warning: str, again: bool, actions: tuple[str, ...]) -> str:
+    return prompt.render(task=task, warning=warning, again=again, actions=actions)
 
 
 @lru_cache(maxsize=32)
@@ -138,6 +168,14 @@ def _system(prompt: Prompt, specs: tuple[str, ...]) -> str:
     described = [{"signature": signature(t), "description": t.description, "hints": _hints(t)} for t in tools]
     ends = " or ".join(tool.name for tool in tools if tool.ends_run)
     return prompt.render(tools=described, ends=ends)
+
+
+def _join(messages: list[Message], more: list[Message]) -> None:
+    """Add messages; what one user says in a row is one message, for many a chat template takes no two."""
+    if messages[-1]["role"] == more[0]["role"] == "user":
+        messages[-1] = {"role": "user", "content": f"{messages[-1]['content']}\n\n{more[0]['content']}"}
+        more = more[1:]
+    messages += more
 
 
 def _hints(spec: ToolSpec) -> list[tuple[str, str]]:

@@ -15,6 +15,9 @@ class Capabilities:
 
     grammar: bool = False
     json_schema: bool = False
+    tool_calls: bool = False
+    logprobs: bool = False
+    token_ids: bool = False
 
 
 @dataclass(frozen=True)
@@ -24,16 +27,23 @@ class Request:
     messages: role and content each; stop: texts that end the completion and are not part of it
     max_tokens: of the completion; temperature: 0 for greedy; seed: None for a different one each time
     grammar, json_schema: what the text must look like, as the backend's capabilities allow
+    tools: what may be called, in OpenAI's form; call: whether the answer must be a call
+    tokens: whether the ids and log-probabilities of the completion's tokens are wanted
+    run: the run that asks, so that its requests go where its prompt is cached
     on_text: called with each piece of text as it comes; None where nobody watches
     """
 
-    messages: Sequence[Mapping[str, str]]
+    messages: Sequence[Mapping[str, Any]]
     stop: tuple[str, ...] = ()
     max_tokens: int = 512
     temperature: float = 0.7
     seed: int | None = None
     grammar: str | None = None
     json_schema: dict[str, Any] | None = None
+    tools: Sequence[Mapping[str, Any]] = ()
+    call: bool = False
+    tokens: bool = False
+    run: str = field(default="", compare=False)
     on_text: OnText | None = field(default=None, compare=False)
 
 
@@ -41,8 +51,12 @@ class Request:
 class Completion:
     """What came back.
 
-    finish_reason: stop or length, as the backend gave it; None means that the answer was cut off
+    text: calls of tools stand in it as <tool_call>{"name": ..., "arguments": ...}</tool_call>, with the arguments
+        as the server gave them, JSON or not
+    finish_reason: stop, tool_calls or length, as the backend gave it; None means that the answer was cut off
     seconds: wall clock of the whole call; tokens_per_second: of decoding, 0 where unknown
+    policy: who answered, where that is not the model's name (an adapter that was swapped in)
+    token_ids, logprobs: of the tokens that the model gave, in order; empty where not asked for or not known
     """
 
     text: str
@@ -50,6 +64,9 @@ class Completion:
     usage: Usage = Usage()
     seconds: float = 0.0
     tokens_per_second: float = 0.0
+    policy: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[float, ...] = ()
 
 
 class Model(Protocol):
@@ -58,8 +75,10 @@ class Model(Protocol):
     name: as the user wrote it; context_tokens: prompt and completion together, None where unknown
     """
 
-    name: str
     capabilities: Capabilities
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def context_tokens(self) -> int | None: ...

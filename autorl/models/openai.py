@@ -1,11 +1,14 @@
-"""Any OpenAI-compatible server, through the `openai` SDK. The one place where requests are tried again."""
+"""Any OpenAI-compatible server, through the `openai` SDK. Requests are tried again here, or by a `Pool` of them."""
 
+import json
 import os
 import threading
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
@@ -21,46 +24,62 @@ LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more by Retry-After is not waited for."""
 TIMEOUT = 300.0
 """Seconds without a byte before a request is given up."""
+CONNECTIONS = 1024
+"""To one server, at once."""
 RETRIED = (408, 409, 429)
 _PATH = "/chat/completions"
+
+
+class Unanswered(ModelUnavailable):
+    """The same request may succeed a little later, or on another server of the same model.
+
+    status: of HTTP, 0 where there was no answer at all; wait: seconds that the server asked for, None for none
+    """
+
+    def __init__(self, what: str, remedy: str = "", *, status: int = 0, wait: float | None = None) -> None:
+        super().__init__(what, remedy)
+        self.status, self.wait = status, wait
+
+
+class UnknownModel(ModelUnavailable):
+    """The server is there, and serves no model of that name."""
 
 
 class OpenAIServer:
     """The model `model` of an OpenAI-compatible server.
 
     base_url: the server's, ending in /v1; the SDK's own default (or OPENAI_BASE_URL) when None
-    vllm: whether the server takes vLLM's grammars; attempts: of a request, the first one included
+    attempts: of a request, the first one included
     The key comes from OPENAI_API_KEY; a server at a URL of one's own needs none.
     """
 
-    def __init__(self, model: str, *, base_url: str | None = None, name: str = "", vllm: bool = False,
-                 attempts: int = ATTEMPTS) -> None:
+    capabilities = Capabilities(json_schema=True, tool_calls=True, logprobs=True)
+
+    def __init__(self, model: str, *, base_url: str | None = None, name: str = "", attempts: int = ATTEMPTS) -> None:
         self.model = model
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL")
         self.name = name or f"openai:{model}"
-        self.capabilities = Capabilities(grammar=vllm, json_schema=True)
-        self._vllm = vllm
         self._attempts = attempts
         self._connecting = threading.Lock()
 
     @cached_property
     def _client(self) -> "openai.OpenAI":
+        import httpx2
         import openai
 
         key = os.environ.get("OPENAI_API_KEY") or ("none" if self.base_url else None)
         if key is None:
             raise UsageError(f"the model '{self.name}' needs a key", "Set OPENAI_API_KEY, or name a server: --base-url")
-        return openai.OpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=TIMEOUT)
+        # What is asked of this machine goes to no proxy, and as many connections are kept as there may be requests.
+        local = urlsplit(self.base_url or "").hostname in ("127.0.0.1", "localhost", "::1")
+        client = openai.DefaultHttpxClient(trust_env=not local, limits=httpx2.Limits(
+            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS))
+        return openai.OpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=TIMEOUT, http_client=client)
 
-    @cached_property
+    @property
     def context_tokens(self) -> int | None:
-        """What the server says of itself (vLLM does), or None."""
-        if not self._vllm:
-            return None
-        try:
-            return getattr(self._client.models.retrieve(self.model), "max_model_len", None)
-        except Exception:  # the completion that follows tells what is wrong with the server
-            return None
+        """Not known: the API does not tell."""
+        return None
 
     def complete(self, request: Request) -> Completion:
         with self._connecting:
@@ -89,6 +108,7 @@ class OpenAIServer:
             ),
             seconds=seconds,
             tokens_per_second=completion_tokens / seconds if seconds else 0.0,
+            token_ids=tuple(reply["token_ids"]), logprobs=tuple(round(each, 4) for each in reply["logprobs"]),
         )
 
     def count(self, text: str) -> int:
@@ -96,7 +116,8 @@ class OpenAIServer:
 
     def _body(self, request: Request) -> dict[str, Any]:
         body: dict[str, Any] = {
-            "model": self.model, "messages": list(request.messages), "temperature": request.temperature,
+            "model": self.model, "messages": [_on_the_wire(message) for message in request.messages],
+            "temperature": request.temperature,
             # OpenAI's own API has a new name for it, which most compatible servers do not know.
             "max_tokens" if self.base_url else "max_completion_tokens": request.max_tokens,
         }
@@ -104,11 +125,14 @@ class OpenAIServer:
             body["stop"] = list(request.stop)
         if request.seed is not None:
             body["seed"] = request.seed
-        if request.grammar and self._vllm:
-            body["structured_outputs"] = {"grammar": request.grammar}
-        elif request.json_schema:
+        if request.json_schema:
             schema = {"name": "step", "schema": request.json_schema}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if request.tools:
+            body |= {"tools": list(request.tools), "tool_choice": "required" if request.call else "auto",
+                     "parallel_tool_calls": False}
+        if request.tokens:
+            body["logprobs"] = True
         return body
 
     def _failure(self, error: Exception) -> Exception:
@@ -123,29 +147,101 @@ class OpenAIServer:
                 return ModelUnavailable(f"{where} refused the key ({error.status_code}): {message}",
                                         "Set OPENAI_API_KEY to a valid one")
             if error.status_code == 404:
-                return ModelUnavailable(f"{where} does not know the model '{self.model}' (404): {message}",
-                                        "Name one of the server's models: --model openai:NAME")
-            tried = f" after {self._attempts} attempts" if _may_pass(error) else ""
-            return ModelUnavailable(f"{where} answered {error.status_code}{tried}: {message}",
-                                    "Try again later" if _may_pass(error) else "")
+                return UnknownModel(f"{where} does not know the model '{self.model}' (404): {message}",
+                                    f"Name one of the server's models: --model {self.name.partition(':')[0]}:NAME")
+            told = f"{where} answered {error.status_code}"
+            if error.status_code in RETRIED or error.status_code >= 500:
+                tried = f" after {self._attempts} attempts" if _may_pass(error) and self._attempts > 1 else ""
+                return Unanswered(f"{told}{tried}: {message}", "Try again later", status=error.status_code,
+                                  wait=_retry_after(error))
+            return ModelUnavailable(f"{told}: {message}")
         if isinstance(error, openai.APIConnectionError) or _may_pass(error):
-            return ModelUnavailable(f"{where} cannot be reached ({self._attempts} attempts): {_cause(error)}",
-                                    "Is the server running, and is --base-url right?")
+            tried = f" ({self._attempts} attempts)" if self._attempts > 1 else ""
+            return Unanswered(f"{where} cannot be reached{tried}: {_cause(error)}",
+                              "Is the server running, and is --base-url right?")
         if isinstance(error, (UsageError, ModelUnavailable)):
             return error
         return ModelUnavailable(f"{where} gave an answer that cannot be read: {type(error).__name__}: {error}")
 
 
+def _on_the_wire(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`message` as the API has it: there, the arguments of a call are JSON in a text."""
+    if "tool_calls" not in message:
+        return message
+    calls = [{**call, "function": {**(function := call["function"]),
+                                   "arguments": json.dumps(function["arguments"], ensure_ascii=False)}}
+             for call in message["tool_calls"]]
+    return {**message, "tool_calls": calls}
+
+
+class _Answer:
+    """An answer in the making: its text, with calls of tools in it as `Completion` has them."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._pieces: list[str] = []
+        self._call: int | None = None
+        self._arguments = False
+        self.finish_reason: str | None = None
+        self.usage: Any = None
+        self.token_ids: list[int] = []
+        self.logprobs: list[float] = []
+
+    def add(self, choice: Any, said: Any) -> None:
+        """A choice of a reply or of one of its chunks, with its message or delta."""
+        self.finish_reason = choice.finish_reason or self.finish_reason
+        if said.content:
+            self._close()
+            self._tell(said.content)
+        for place, call in enumerate(said.tool_calls or ()):
+            number = getattr(call, "index", None)  # in a chunk, for there they come in pieces
+            self._add_call(place if number is None else number, call.function)
+        for token in (choice.logprobs and choice.logprobs.content) or ():
+            self.logprobs.append(token.logprob)
+        self.token_ids += getattr(choice, "token_ids", None) or ()
+
+    def whole(self) -> dict[str, Any]:
+        self._close()
+        return {"text": "".join(self._pieces), "finish_reason": self.finish_reason, "usage": self.usage,
+                "token_ids": self.token_ids, "logprobs": self.logprobs}
+
+    def _add_call(self, number: int, function: Any) -> None:
+        if number != self._call:
+            self._close()
+            self._call, self._arguments = number, False
+            before = "\n" if self._pieces else ""
+            name = json.dumps(function.name or "", ensure_ascii=False)
+            self._tell(f'{before}<tool_call>\n{{"name": {name}, "arguments": ')
+        if arguments := function.arguments:
+            self._arguments = True
+            self._tell(arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False))
+
+    def _close(self) -> None:
+        if self._call is not None:
+            self._tell("}\n</tool_call>" if self._arguments else "{}}\n</tool_call>")
+            self._call = None
+
+    def _tell(self, text: str) -> None:
+        self._pieces.append(text)
+        try:
+            if self._request.on_text:
+                self._request.on_text(text)
+        except Exception as error:
+            raise _WatcherRaised(error) from error
+
+
 # Both post the body as it is: `chat.completions.create` walks through every message of it again, which takes
 # longer than all that autorl does at a step.
-def _whole(client: "openai.OpenAI", body: dict[str, Any], _: Request) -> dict[str, Any]:
+def _whole(client: "openai.OpenAI", body: dict[str, Any], request: Request) -> dict[str, Any]:
     from openai.types.chat import ChatCompletion
 
     reply = client.post(_PATH, body=body, cast_to=ChatCompletion)
     if not getattr(reply, "choices", None):
         raise _no_choice()
-    choice = reply.choices[0]
-    return {"text": choice.message.content or "", "finish_reason": choice.finish_reason, "usage": reply.usage}
+    answer = _Answer(request)
+    answer.add(reply.choices[0], reply.choices[0].message)
+    answer.usage = reply.usage
+    return answer.whole()
 
 
 def _streamed(client: "openai.OpenAI", body: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -153,23 +249,19 @@ def _streamed(client: "openai.OpenAI", body: dict[str, Any], request: Request) -
     from openai import Stream
     from openai.types.chat import ChatCompletionChunk
 
-    pieces: list[str] = []
-    finish_reason, usage, choices = None, None, 0
+    answer, choices = _Answer(request), 0
     streamed = {**body, "stream": True, "stream_options": {"include_usage": True}}
     reply = client.post(_PATH, body=streamed, cast_to=ChatCompletionChunk, stream=True,
                         stream_cls=Stream[ChatCompletionChunk])
     with reply as stream:
         for chunk in stream:
-            usage = chunk.usage or usage
+            answer.usage = chunk.usage or answer.usage
             for choice in chunk.choices:
                 choices += 1
-                finish_reason = choice.finish_reason or finish_reason
-                if choice.delta.content:
-                    pieces.append(choice.delta.content)
-                    _tell(request, choice.delta.content)
+                answer.add(choice, choice.delta)
     if not choices:
         raise _no_choice()
-    return {"text": "".join(pieces), "finish_reason": finish_reason, "usage": usage}
+    return answer.whole()
 
 
 class _WatcherRaised(Exception):
@@ -177,14 +269,6 @@ class _WatcherRaised(Exception):
 
     def __init__(self, what: Exception) -> None:
         self.what = what
-
-
-def _tell(request: Request, text: str) -> None:
-    try:
-        if request.on_text:
-            request.on_text(text)
-    except Exception as error:
-        raise _WatcherRaised(error) from error
 
 
 def _no_choice() -> ModelUnavailable:
@@ -223,7 +307,8 @@ def _retry_after(error: BaseException) -> float | None:
 
 def _is_overflow(error: "openai.APIStatusError") -> bool:
     text = f"{error.code} {error.message}".lower()
-    return any(mark in text for mark in ("context_length", "context length", "context size", "maximum context"))
+    return any(mark in text for mark in ("context_length", "context length", "context size", "maximum context",
+                                         "maximum model length"))
 
 
 def _cause(error: BaseException) -> str:

@@ -93,6 +93,8 @@ def _plain(request: Request) -> dict[str, Any]:
         "messages": [dict(message) for message in request.messages], "stop": list(request.stop),
         "max_tokens": request.max_tokens, "temperature": request.temperature, "seed": request.seed,
         "grammar": request.grammar, "json_schema": request.json_schema,
+        # Only where they are: a recording made before there were any is still known.
+        **({"tools": list(request.tools), "call": request.call} if request.tools else {}),
     }
 
 

@@ -19,7 +19,7 @@ class Scripted:
     Raises ModelUnavailable when it is asked for more than it has.
     """
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(tool_calls=True)
 
     def __init__(self, script: Iterable[str | Completion] | Script, *, name: str = "scripted",
                  context_tokens: int | None = None) -> None:

@@ -82,4 +82,4 @@ def _ratio(counts: Sequence[tuple[int, int]]) -> float:
 
 def _tokens(trajectory: Trajectory, style: Style) -> int:
     """About as many as a model counts: four characters each."""
-    return len(React().exemplar(trajectory, style)) // 4
+    return sum(len(message["content"]) for message in React().exemplar(trajectory, style)) // 4

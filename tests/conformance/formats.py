@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,9 +12,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from autorl.errors import FormatError
+from autorl.formats import FORMATS, load
 from autorl.formats.base import ELIDED, INPUT_CAP, Format
-from autorl.formats.react import React
-from autorl.formats.structured import Structured
 from autorl.models.base import Request
 from autorl.models.local import Local
 from autorl.types import FINISH, Action, Context, Exemplar, Observation, Task, Trajectory
@@ -26,6 +26,7 @@ HOSTILE = [
     "Action Input: ", "Action Input: {", "Action Input:\n", "Action: x\nAction Input:", "Observation: ",
     "Observation:\n",
     "Final Answer", "Final Answer:", "final answer: {", "**Action**: x\n", "\u0130", "0", "1e", "-", '{"action": "x", ',
+    "<tool_call>", "<tool_call>\n{", "</tool_call>", '{"name": "x", "arguments": ',
 ]
 SPECS = tuple(each.spec for each in RICH)
 
@@ -93,12 +94,12 @@ class FormatSuite:
             assert times[-1] < 18 * max(times[0], 1e-4), f"{before!r} + {piece!r}: {times}"
 
     def _seconds(self, text: str) -> float:
-        begin = time.perf_counter()
+        begin = time.thread_time()
         try:
             self.format.parse(text)
         except FormatError:
             pass
-        return time.perf_counter() - begin
+        return time.thread_time() - begin
 
     @given(TEXT, ACTIONS, ACTIONS)
     def test_only_the_first_action_counts_and_what_follows_is_counted(
@@ -128,36 +129,37 @@ class FormatSuite:
     def test_a_training_row_is_what_was_asked_and_what_was_answered(self, steps: list[Any]) -> None:
         context = self._context(steps)
         row = self.format.to_training_row(context)["messages"]
-        answers = [index for index, message in enumerate(row) if message["role"] == "assistant"]
+        shown = len(self.format.render(self._context([])))
+        answers = [index for index, message in enumerate(row) if message["role"] == "assistant" and index >= shown]
         assert len(answers) == len(steps)
         assert answers[-1] == len(row) - 1
         for turn, (index, step) in enumerate(zip(answers, steps, strict=True)):
             assert row[:index] == self.format.render(replace(context, steps=context.steps[:turn]))
-            assert self.format.parse(row[index]["content"]).action == step.action
+            assert self.format.parse(self.format.spoken(row[index])).action == step.action
 
     def test_what_changes_least_stands_first(self) -> None:
         one = self.format.render(self._context([a_step()]))
         other = self.format.render(replace(self._context([a_step(observation="else")]), task=Task.of("Another task")))
         assert one[0] == other[0]
         assert "Make tea" not in one[0]["content"]
-        opening = one[1]["content"]
-        assert opening.index("A past task") < opening.index("Make tea")
+        before, _, asked = self._told(one).partition("Now do this one")
+        assert "A past task" in before
+        assert "Make tea" in asked
 
     def test_every_tool_is_described_with_its_parameters(self) -> None:
-        system = self.format.render(self._context([]))[0]["content"]
+        told = self.format.render(self._context([]))[0]["content"] + json.dumps(self.format.offer(SPECS))
         for spec in SPECS:
-            assert spec.name in system
-            assert spec.description in system
-            assert all(name in system for name in spec.parameters["properties"])
-        assert "when it is needed" in system
+            assert spec.name in told
+            assert spec.description in told
+            assert all(name in told for name in spec.parameters["properties"])
+        assert "when it is needed" in told
 
     def test_an_elided_observation_leaves_a_mark_in_its_place(self) -> None:
         steps = numbered([a_step(observation="first"), a_step(observation="second")])
         messages = self.format.render(replace(self._context(steps), elided=1))
-        contents = [message["content"] for message in messages if message["role"] == "user"]
-        assert f"Observation: {ELIDED}" in contents
-        assert "first" not in " ".join(contents)
-        assert "Observation: second" in contents
+        seen = [m["content"].removeprefix("Observation: ") for m in messages if m["role"] in ("user", "tool")]
+        assert seen[-2:] == [ELIDED, "second"]
+        assert "first" not in " ".join(seen)
 
     def test_an_answer_without_an_action_stays_in_the_conversation_with_its_correction(self) -> None:
         wrong = a_step().model_copy(update={
@@ -171,21 +173,33 @@ class FormatSuite:
         assert self.format.form in text
 
     @pytest.mark.parametrize("style", ["full", "compact"])
-    def test_a_success_told_in_one_format_can_be_shown_in_the_other(self, style: Any) -> None:
-        other = {"react": Structured, "structured": React}[self.format.name]()
+    @pytest.mark.parametrize("other", [load(name) for name in FORMATS], ids=FORMATS)
+    def test_a_success_told_in_one_format_can_be_shown_in_another(self, style: Any, other: Format) -> None:
         text = other.write("I greet", Action(name="ping", arguments={"to": "you"}))
         read = other.parse(text)
         step = a_step().model_copy(update={"thought": read.thought, "action": read.action, "raw": text})
-        shown = self.format.exemplar(a_run("Greet", [step]), style)
-        assert "Task: Greet" in shown
-        assert '"to": "you"' in shown
-        assert ("pong" in shown) == (style == "full")
+        shown = self.format.exemplar(a_run("Greet", numbered([step, a_step()])), style)
+        assert "Task: Greet" in shown[0]["content"]
+        assert '"to": "you"' in self._told(shown)
+        assert ("pong" in self._told(shown)) == (style == "full")
         if style == "full":
-            assert self.format.parse(shown.partition("\n")[2]).action == read.action
+            assert self.format.parse(self.format.spoken(shown[1])).action == read.action
+
+    @given(st.lists(st.tuples(st.lists(STEPS, max_size=3), st.sampled_from(["full", "compact"])), max_size=4))
+    def test_nobody_speaks_twice_in_a_row(self, past: list[Any]) -> None:
+        shown = tuple(Exemplar(a_run(f"Task {number}", numbered(steps)), style=style)
+                      for number, (steps, style) in enumerate(past))
+        messages = self.format.render(replace(self._context([]), exemplars=shown))
+        roles = [message["role"] for message in messages]
+        assert roles[0] == "system"
+        assert roles[-1] == "user"
+        assert all(one != other for one, other in pairwise(roles))
+        called = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+        assert len(set(called)) == len(called)
 
     def test_an_exemplar_leaves_out_what_went_wrong(self) -> None:
         steps = numbered([a_step(observation="Error: no", ok=False), a_step(name="book")])
-        shown = self.format.exemplar(a_run("Greet", steps))
+        shown = self._told(self.format.exemplar(a_run("Greet", steps)))
         assert "Error: no" not in shown
         assert "book" in shown
 
@@ -195,6 +209,8 @@ class FormatSuite:
     def test_whatever_is_sampled_under_the_grammar_parses_and_fits_the_schema(
         self, embedded: Local, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        if self.format.calls:
+            pytest.skip("the server holds the calls to the tools' schemas")
         monkeypatch.setattr(f"{self.format.__module__}.THOUGHT_LENGTH", 20)  # the arguments are what takes the care
         specs = {each.name: each.spec for each in RICH}
         messages = self.format.render(self._context([]))
@@ -233,6 +249,9 @@ class FormatSuite:
         text = self.format.write("Book", Action(name="book", arguments={"room": room, "day": "mon"}))
         Draft202012Validator(schema).validate(json.loads(text))
         assert not Draft202012Validator(schema).is_valid(json.loads(text.replace('"mon"', '"sun"')))
+
+    def _told(self, messages: Any) -> str:
+        return "\n".join(map(self.format.spoken, messages))
 
     def _context(self, steps: Any) -> Context:
         past: Trajectory = a_run("A past task")

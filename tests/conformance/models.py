@@ -120,7 +120,7 @@ class RealModelSuite(ModelSuite):
             model.complete(ask("word " * 9_000))
 
     def test_a_prompt_that_begins_as_the_last_one_is_taken_from_the_cache(self, model: Model) -> None:
-        long = "Here is a list of words: " + "apple pear plum " * 60
+        long = "Here is a list of words: " + "apple pear plum " * 320  # many blocks of any cache
         model.complete(ask(long, max_tokens=1))
         usages: Iterator[Any] = (model.complete(ask(f"{long} and {n}", max_tokens=1)).usage for n in range(2))
         assert max(usage.cached_tokens / usage.prompt_tokens for usage in usages) > 0.8
