@@ -14,6 +14,8 @@ demo: $(VENV)/installed
 
 test: $(VENV)/tests-installed test-system lint
 	@$(BIN)/autorl models fetch
+	@$(BIN)/python -c 'from autorl.models.vllm_environment import find; find(None)' 2>/dev/null || \
+	  $(BIN)/autorl serve install --cpu
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/tests-installed

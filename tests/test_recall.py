@@ -326,6 +326,16 @@ def test_only_usefulness_looks_at_what_became_of_those_who_were_shown_it(store: 
     assert found.left_out == {"did harm before": 1}
 
 
+def test_what_was_shown_first_is_not_shown_for_ever(store: ReplayStore) -> None:
+    """It alone has been seen to help; what is near and was never shown must get its turn."""
+    zones = ("batu", "liga", "mugu", "domu", "kope", "vipu", "rima", "pata")
+    for number, zone in enumerate(zones):
+        success(store, f"Ship order {10 + number} to {zone}", zone)
+    for n in range(40):
+        write(store, a_run(f"Z {n}", id=f"a{n}", recalled=["batu"], verdict=PASSED, steps=[a_step(name="fly")]))
+    assert [names(find(store, f"Ship order 99 to {zone}", k=1)) for zone in zones] == [[zone] for zone in zones]
+
+
 def test_what_a_judge_said_never_prunes(store: ReplayStore) -> None:
     success(store, TOPICS[0], "shown")
     opinion = FAILED.model_copy(update={"strict": False})

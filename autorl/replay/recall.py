@@ -63,10 +63,10 @@ def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Size,
     """Past successes to show the policy before it starts `task` (the C_+ of the method).
 
     Only runs that finished, passed and are trusted, whose every tool is at hand, count. The nearest tasks by words
-    and by meaning are fused by reciprocal rank; then comes how much those who were shown a run gained by it, then its
-    score, then brevity. While there are none, the packs' seeds stand in. `size` gives the tokens of a trajectory as an
-    exemplar. Raises StoreUnavailable if the store cannot be read; without the embedder it goes by words alone, and
-    says so.
+    and by meaning are fused, each by its share of the best score; then comes how much those who were shown a run gained
+    by it, then its score, then brevity. While there are none, the packs' seeds stand in. `size` gives the tokens of a
+    trajectory as an exemplar. Raises StoreUnavailable if the store cannot be read; without the embedder it goes by
+    words alone, and says so.
     """
     if how.k == 0 or how.mode == "none":
         return Recollection()

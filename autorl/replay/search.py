@@ -11,12 +11,13 @@ from autorl.replay import curate
 from autorl.replay.store import Candidate, ReplayStore
 from autorl.types import RecallMode, Task
 
-FUSION = 60.0
-"""The constant of reciprocal rank fusion (Cormack, Clarke, Buettcher 2009)."""
 TWINS = 0.97
 """Cosine from which two tasks say the same."""
 WIDTHS = (20, 200, 1_000)
 """How many of the nearest tasks are looked at; more of them only while those before were not enough."""
+HARM = 5.0
+"""What an exemplar cost those who were shown it counts so many times as much as what it was worth: to show a bad one
+again costs a run, to try the next one hardly anything."""
 _DRAWS = 200
 
 
@@ -72,10 +73,10 @@ class Search:
 
     def _worth(self, candidate: Candidate, likeness: float) -> tuple[float, float, int]:
         gain = curate.lift(candidate) if self._mode == "verified+useful" else 0.0
-        return likeness * (1 + gain), candidate.score, -candidate.steps
+        return likeness * max(0.0, 1 + gain * (1 if gain > 0 else HARM)), candidate.score, -candidate.steps
 
     def _fused(self, width: int) -> dict[str, float]:
-        """The tasks nearest by words and by meaning, best first, each with its likeness in 0..1."""
+        """The tasks nearest by words and by meaning, best first, each with its likeness to the nearest, in 0..1."""
         words = self._store.by_words(self._task.text, limit=width)
         meaning: list[tuple[str, float]] = []
         if self._wanted is not None:
@@ -84,11 +85,9 @@ class Search:
                 self.notes["vectors that cannot be read"] = unreadable
             meaning = [(task, cosine) for task, cosine, _ in near]
             self._vectors.update((task, vector) for task, _, vector in near)
-        sides = [(_places(words), len(words)), (_places(meaning), len(meaning))]
-        fused = {
-            task: sum((FUSION + 1) / (FUSION + 1 + places.get(task, end)) for places, end in sides) / len(sides)
-            for task in dict.fromkeys([*sides[0][0], *sides[1][0]])
-        }
+        sides = [_shares(words), _shares(meaning)]
+        fused = {task: sum(shares.get(task, least) for shares, least in sides) / len(sides)
+                 for task in dict.fromkeys([*sides[0][0], *sides[1][0]])}
         return dict(islice(sorted(fused.items(), key=lambda pair: -pair[1]), width))
 
     def _recent(self, seen: set[str]) -> Iterator[Candidate]:
@@ -127,15 +126,15 @@ class Search:
         return self._vectors[task]
 
 
-def _places(scored: Sequence[tuple[str, float]]) -> dict[str, int]:
-    """The place of each, the first at 0. Equals share a place, so that what is said of them decides."""
-    places: dict[str, int] = {}
-    place, before = 0, None
-    for index, (task, score) in enumerate(scored):
-        if (rounded := round(score, 6)) != before:
-            place, before = index, rounded
-        places[task] = place
-    return places
+def _shares(scored: Sequence[tuple[str, float]]) -> tuple[dict[str, float], float]:
+    """The score of each as a share of the best one, and the least of them, above which no other task would be.
+
+    The mean of such shares keeps how much nearer one is than another, which ranks alone do not (Bruch, Gai, Ingber
+    2023); so what helped elsewhere cannot pass what is much nearer.
+    """
+    top = max((score for _, score in scored), default=0.0)
+    shares = {task: max(score, 0.0) / top for task, score in scored} if top > 0 else {}
+    return shares, min(shares.values(), default=0.0)
 
 
 def _dot(one: bytes, other: bytes) -> float:
