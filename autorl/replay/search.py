@@ -17,8 +17,8 @@ WIDTHS = (20, 200, 1_000)
 """How many of the nearest tasks are looked at; more of them only while those before were not enough."""
 HARM = 5.0
 """What an exemplar cost those who were shown it counts so many times as much as what it was worth: to show a bad one
-again costs a run, to try the next one hardly anything. Of 1, 3 and 5 it is the least with which one judged failure takes
-a planted run out of recall (tests/test_poison.py); nothing else was measured of it."""
+again costs a run, to try the next one hardly anything. Of 1, 3 and 5 it is the least with which one judged failure
+takes a planted run out of recall (tests/test_poison.py); nothing else was measured of it."""
 _DRAWS = 200
 
 
