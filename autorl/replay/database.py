@@ -26,7 +26,7 @@ COMMON = frozenset([
 """Words that a search leaves out unless there are no others."""
 LONGEST = 2_000
 """Characters of a text whose words are looked at."""
-MORE = 20
+MORE = 5
 """How many more tasks than wanted are found by their rare words, before the common ones are looked at."""
 KNOWN = ("0001", "0002", "0003", "0004")
 """Every migration there has been, oldest first."""

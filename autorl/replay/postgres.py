@@ -226,8 +226,10 @@ class Postgres(Database):
 
     def _make_room(self, connection: sa.Connection) -> None:
         self.take_turn(connection, "migration")
-        there = connection.scalar(sa.text("SELECT to_regnamespace(:schema)"), {"schema": self.schema})
-        if there is None:  # to ask for one that is there needs the right to make it
+        # Asked of the table: to_regnamespace may answer from before this one's turn came. And to ask for a schema that
+        # is there needs the right to make it.
+        there = sa.text("SELECT count(*) FROM pg_namespace WHERE nspname = :schema")
+        if not connection.scalar(there, {"schema": self.schema}):
             connection.exec_driver_sql(f"CREATE SCHEMA {self.schema}")
 
     def _columns(self, connection: sa.Connection) -> dict[str, set[str]]:
