@@ -16,7 +16,7 @@ from autorl.errors import UnknownName, UsageError
 from autorl.models.local import split as model_name
 from autorl.types import Task
 
-_OWN = ("fill", "model", "user")
+_OWN = ("fill", "model", "user", "sizes")
 _CHOSEN_HERE = ("seed", "store", "policy")
 """Settings that no definition may set: each episode has its own."""
 
@@ -78,6 +78,9 @@ def check(spec: Spec, path: Path | str) -> None:
         if setting.model and len(spec.models) > 1:
             raise UsageError(f"{where}.model' stands for one model of the grid, which has {len(spec.models)}",
                              "Name one model in 'models'")
+        if not set(setting.sizes) <= set(spec.sizes):
+            raise UsageError(f"{where}.sizes' are {list(setting.sizes)}, and 'sizes' are {list(spec.sizes)}",
+                             "Add to 'sizes' what this setting is to be asked at")
         if setting.recalls and setting.fill not in spec.settings:
             raise UnknownName("setting", setting.fill, spec.settings, f"(in {where}.fill')")
     named = [("compare", name) for pair in spec.compare for name in pair]

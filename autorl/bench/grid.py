@@ -83,5 +83,5 @@ def _measured(spec: Spec, tasks: Split) -> Iterator[Cell]:
         for task in tasks.held_out:
             for model in spec.models:
                 for name, setting in spec.settings.items():
-                    for size in spec.sizes if setting.recalls else (None,):
+                    for size in (setting.sizes or spec.sizes) if setting.recalls else (None,):
                         yield Cell(phase="held-out", model=model, setting=name, seed=seed, size=size, task=task.id)

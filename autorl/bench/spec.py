@@ -20,12 +20,14 @@ class Setting(Value):
     fill: the setting whose successes on the learning tasks are in the store that this one recalls from
     model: asked instead of the grid's model, such as one that was distilled from it
     user: who answers the agent's questions
+    sizes: of the benchmark's, those that it is asked at; all of them, if none are named
     """
 
     chosen: Settings
     fill: str = ""
     model: str = ""
     user: str = "nobody"
+    sizes: tuple[Size, ...] = ()
 
     @property
     def recalls(self) -> bool:

@@ -59,6 +59,7 @@ FIGURE = "[figures.x]\nsetting = "
     ("[fill]", f"{FIGURE}'agent'\nof = 'succes'\n[fill]", "no metric named 'succes'. Did you mean 'success'"),
     ("[fill]", f"{FIGURE}'agent'\nof = 'ner'\ngoal = 'much'\n[fill]", "'figures.x.goal' is 'much'"),
     ("[fill]", f"{FIGURE}'random'\nof = 'ner'\nsize = 3\n[fill]", "'figures.x.size' is 3, and 'sizes'"),
+    ("k = 0", "k = 0\nsizes = [7]", "settings.agent.sizes' are .7., and 'sizes' are"),
     ("[fill]", f"{FIGURE}'agent'\nof = 'ner'\nagainst = 'random'\n[fill]", "Add the pair to 'compare'"),
 ])
 def test_what_is_wrong_is_named(old, new, says):

@@ -19,6 +19,7 @@ def a_spec(sizes=(0, 2, "all"), attempts=2, seeds=(0, 1), **changes):
         "random": Setting(chosen=Settings(recall="random"), fill="replay"),
         "own": Setting(chosen=Settings(), fill="own"),
         "none": Setting(chosen=Settings(recall="none")),
+        "once": Setting(chosen=Settings(recall="recent"), fill="replay", sizes=sizes[-1:]),
     }
     return Spec(**{"name": "x", "models": ("a", "b"), "seeds": seeds, "sizes": sizes, "settings": settings,
                    "tasks": Tasks(held_out=("any",)), "fill": Fill(attempts=attempts), **changes})
@@ -93,6 +94,12 @@ def test_a_cell_that_recalls_comes_after_its_store_has_come_to_its_size():
             assert sum(where == key for where, _ in passed) >= (3 if cell.size == "all" else cell.size)
         if cell.setting in ("agent", "none"):
             assert cell.size is None
+
+
+def test_a_setting_is_asked_at_its_own_sizes_alone():
+    done = play(Grid(a_spec(sizes=(0, 2, 4)), some_tasks()), lambda cell: True)
+    assert {episode.cell.size for episode in done if episode.cell.setting == "once"} == {4}
+    assert {episode.cell.size for episode in done if episode.cell.setting == "random"} == {0, 2, 4}
 
 
 def test_a_store_is_not_filled_beyond_the_largest_size():
