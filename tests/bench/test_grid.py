@@ -57,12 +57,12 @@ def test_every_cell_is_played_once_or_counted_as_out_of_reach(chance, sizes, att
     assert len(set(cells)) == len(cells)
     measured = [cell for cell in cells if cell.phase == "held-out"]
     out = sum(count for _, _, count in grid.unreached())
-    planned = 3 * 2 * 2 * (2 + 3 * len(sizes))
+    planned = 3 * 2 * 2 * (2 + 3 * len(sizes) + 1)
     assert len(measured) + out == planned
     assert grid.todo.total() == 0
     for filling, size, count in grid.unreached():
         assert len(filling.solved) < size
-        assert count == 3 * (2 if filling.setting == "replay" else 1)
+        assert count == 3 * (1 if filling.setting == "own" else 3 if size == spec.sizes[-1] else 2)
 
 
 @given(chance=st.randoms(use_true_random=False), cut=st.integers(0, 60))
