@@ -42,15 +42,17 @@ _best = (
     .order_by(_wanted.c.score.desc(), _wanted.c.steps, _wanted.c.run.desc()).limit(1)
     .correlate(tasks).scalar_subquery()
 )
-BEST = _columns.where(tasks.c.id.in_(sa.bindparam("tasks", expanding=True)), recallable.c.run == _best)
-"""The same, of some tasks and some toolsets: one run a task, found by index."""
+_last_toolset = sa.select(sa.func.max(toolsets.c.number)).scalar_subquery()
+BEST = _columns.add_columns(_last_toolset).where(
+    tasks.c.id.in_(sa.bindparam("tasks", expanding=True)), recallable.c.run == _best)
+"""The same, of some tasks and some toolsets: one run a task, found by index; and the last of all toolsets."""
 
 SOME = (
-    _columns.where(recallable.c.toolset.in_(sa.bindparam("toolsets", expanding=True)),
+    _columns.add_columns(_last_toolset).where(recallable.c.toolset.in_(sa.bindparam("toolsets", expanding=True)),
                    recallable.c.number <= sa.bindparam("last"))
     .order_by(recallable.c.number.desc()).limit(sa.bindparam("limit"))
 )
-"""Some of them, the newest first."""
+"""Some of them, the newest first; and the last of all toolsets."""
 
 FINISHED = (
     sa.select(runs.c.id, runs.c.task, tasks.c.text, runs.c.tools, sa.func.coalesce(runs.c.score, 0.0), runs.c.length,
@@ -93,8 +95,8 @@ VECTORS = sa.select(embeddings.c.task, embeddings.c.vector).where(
     embeddings.c.model == sa.bindparam("model"), embeddings.c.task.in_(sa.bindparam("tasks", expanding=True)))
 
 # Some runs (parameter `runs`), table by table.
-RUNS = sa.select(runs, tasks.c.body.label("task_body")).join(tasks, tasks.c.id == runs.c.task).where(
-    runs.c.id.in_(_some))
+RUNS = sa.select(runs, tasks.c.body.label("task_body"), _newest.label("verdict")).join(
+    tasks, tasks.c.id == runs.c.task).where(runs.c.id.in_(_some))
 STEPS = (
     sa.select(steps.c.run, steps.c.body, observations.c.body)
     .outerjoin(observations, sa.and_(observations.c.run == steps.c.run, observations.c.step == steps.c.step))
@@ -102,5 +104,4 @@ STEPS = (
 )
 INJECTIONS = sa.select(injections).where(injections.c.run.in_(_some)).order_by(injections.c.run, injections.c.rank)
 ARTIFACTS = sa.select(artifacts).where(artifacts.c.run.in_(_some)).order_by(artifacts.c.run, artifacts.c.path)
-VERDICTS = sa.select(verdicts.c.run, verdicts.c.body).where(verdicts.c.run.in_(_some)).order_by(verdicts.c.id)
-WHOLE = (RUNS, STEPS, INJECTIONS, ARTIFACTS, VERDICTS)
+WHOLE = (RUNS, STEPS, INJECTIONS, ARTIFACTS)

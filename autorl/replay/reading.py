@@ -286,26 +286,28 @@ class Reader:
     def _of_tools(self, connection: sa.Connection, query: sa.Select[Any], tools: Collection[str],
                   **named: Any) -> Sequence[Any]:
         """The rows of `query` for the sets of tools that hold none but `tools`."""
-        # Sets are only ever added, and seldom: those known are asked for, and in the same breath whether they are all.
-        known = self._toolsets
+        # Sets are only ever added, and seldom: those known are asked for, and in the same breath which is the last.
         while True:
+            known = self._toolsets
             fitting = [number for number, names in known if set(json.loads(names)) <= set(tools)]
-            toolsets, found = self._database.rows_of(connection, (queries.TOOLSETS, query), toolsets=fitting, **named)
-            if toolsets == known:
-                return found
-            self._toolsets = known = toolsets
+            found = self._database.rows(connection, query, toolsets=fitting, **named)
+            if not found or found[0][-1] != known[-1][0]:
+                self._toolsets = self._database.rows(connection, queries.TOOLSETS)
+                if self._toolsets != known:
+                    continue
+            return [row[:-1] for row in found]
 
     def _whole(self, connection: sa.Connection, wanted: Sequence[str], *,
                sound_only: bool = False) -> dict[str, Trajectory]:
         tables = self._database.rows_of(connection, queries.WHOLE, runs=list(wanted))
-        found, taken, shown, made, said = (_by_run(rows) for rows in tables)
+        found, taken, shown, made = (_by_run(rows) for rows in tables)
         whole = {}
         for name, (row,) in found.items():
             try:
+                (about,) = _named(queries.RUNS, [row])
                 whole[name] = trajectory_of(
-                    _named(queries.RUNS, [row])[0], [bodies for _, *bodies in taken[name]],
-                    _named(queries.INJECTIONS, shown[name]), _named(queries.ARTIFACTS, made[name]),
-                    said[name][-1][1] if name in said else None)
+                    about, [bodies for _, *bodies in taken[name]], _named(queries.INJECTIONS, shown[name]),
+                    _named(queries.ARTIFACTS, made[name]), about["verdict"])
             except ValueError as error:
                 if not sound_only:
                     raise ValueError(f"the run {name}: {error}") from error
