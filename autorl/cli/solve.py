@@ -10,6 +10,7 @@ from autorl.cli.output import Json, Store, console, give, open_store, say, say_c
 
 if TYPE_CHECKING:
     from autorl.types import Trajectory
+    from autorl.verify.reward_model import RewardModel
 
 DONE, UNVERIFIED, LIMIT, OTHER = 0, 1, 3, 5
 
@@ -44,7 +45,8 @@ def solve(
     max_tokens: Annotated[int | None, typer.Option(help="Of one completion. [default: 512]")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of the run. [default: 20]")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Of the run. [default: 600]")] = None,
-    verifier: Annotated[str | None, typer.Option(help="Who decides success. [default: the tool pack's]")] = None,
+    verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's, or the reward model in a "
+                                                 "folder, reward:FOLDER. [default: the tool pack's]")] = None,
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -73,14 +75,16 @@ def solve(
     began = _as_it_began(kept.get(resume)) if resume else {}
     chosen = settings.resolve({**began, **{name: value for name, value in given.items() if value is not None}})
     chosen = chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)})
-    asked = None if task is None else Task.of(task).model_copy(update={"verifier": verifier})
+    verify = _reward_model(verifier)
+    asked = None if task is None else Task.of(task).model_copy(update={"verifier": None if verify else verifier})
     if out is not None and out.exists() and not out.is_dir():
         raise UsageError(f"--out {out} is a file", "Name a folder")
     watcher = _watcher(quiet=as_json)
     there = sys.stdin.isatty() and sys.stdout.isatty() and not as_json
     agent = Agent.of(chosen, store=kept, ask=_ask if there else nobody)
     try:
-        done = agent.solve(asked, watcher=watcher) if asked else agent.resume(resume or "", watcher=watcher)
+        done = (agent.solve(asked, verify=verify, watcher=watcher) if asked
+                else agent.resume(resume or "", verify=verify, watcher=watcher))
     except (AutorlError, KeyboardInterrupt) as error:
         go_on = f"The run is kept as {watcher.run}. To go on with it: autorl solve --resume {watcher.run}"
         if watcher.run and not as_json:
@@ -124,6 +128,16 @@ def feedback(
         give({"run": found.id, "verified": verdict.passed, "verifier": verdict.verifier, "why": why})
     else:
         say(f"{found.id}: {'a good example now' if good else 'not to be recalled'}.")
+
+
+def _reward_model(verifier: str | None) -> "RewardModel | None":
+    """The one in the folder that `reward:FOLDER` names; None for another name."""
+    kind, _, folder = (verifier or "").partition(":")
+    if kind != "reward":
+        return None
+    from autorl.train.reward import open_reward_model
+
+    return open_reward_model(Path(folder).expanduser())
 
 
 def _as_it_began(run: "Trajectory") -> dict[str, Any]:
@@ -230,7 +244,8 @@ def _copied(done: "Trajectory", source: Path, target: Path) -> list[tuple[Path, 
 def _result(done: "Trajectory", files: list[tuple[Path, Any]]) -> dict[str, Any]:
     return {
         "run": done.id, "status": done.status, "verified": done.verified,
-        "score": done.verdict.score if done.verdict else None, "steps": len(done.steps),
+        "score": done.verdict.score if done.verdict else None,
+        "verifier": done.verdict.verifier if done.verdict else None, "steps": len(done.steps),
         "artifacts": [{"path": str(path), "sha256": made.sha256, "bytes": made.bytes} for path, made in files],
         "usage": done.usage.model_dump(), "recalled": [recalled.model_dump() for recalled in done.recalled],
         "policy": done.provenance.model, "seconds": round(done.seconds, 3), "reason": done.reason,

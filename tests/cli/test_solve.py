@@ -89,6 +89,7 @@ def test_what_a_user_gets_wrong_is_answered_with_the_value_and_the_remedy(autorl
         ("solve", "x", *model, "--tools", "files:al"): ["'al'"],
         ("solve", "x", *model, "--format", "reakt"): ["'reakt'", "Did you mean 'react'"],
         ("solve", "x", *model, "--verifier", "slide"): ["'slide'", "Did you mean 'slides'"],
+        ("solve", "x", *model, "--verifier", f"reward:{tmp_path}"): ["holds no reward model", "autorl train reward"],
         ("solve", "x", *model, "--temperature", "9"): ["temperature", "9", "command line"],
         ("solve", "x", *model, "--out", str(tmp_path / "file")): ["is a file"],
         ("solve", "x", *model, "--store", "mysql://nowhere"): ["mysql"],

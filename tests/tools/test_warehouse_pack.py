@@ -52,6 +52,19 @@ def test_a_task_takes_exactly_as_many_calls_as_it_says(name, length):
         assert state == asked.goal
 
 
+@settings(max_examples=25, deadline=None)
+@given(WORLDS, st.integers(2, 6))
+def test_what_a_constraint_leaves_open_holds_the_way_to_the_goal(name, length):
+    (task,) = tasks(name, "train", length, 1)
+    asked = Asked.of(task)
+    state = asked.start
+    for action in plan(asked.world, asked.start, asked.goal):
+        (operation,) = (each for each in asked.world.operations if asked.world.word(each) == action.name)
+        open_ = asked.world.choices(state, operation)
+        assert open_ is True or all(action.arguments[name] in values for name, values in open_.items())
+        state = asked.world.apply(state, action).state
+
+
 @pytest.mark.parametrize("length", range(2, 13))
 def test_the_shortest_plan_passes_through_the_whole_engine(length):
     (task,) = tasks("w1", "train", length, 1)

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from autorl.cli import app
 from autorl.errors import UsageError
 from autorl.replay.store import ReplayStore
 from autorl.train import reward
@@ -41,6 +43,11 @@ def test_a_reward_model_orders_runs_of_a_task_picks_the_best_and_judges(
     with pytest.raises(UsageError, match="orders runs of one task only"):
         model.best([one, good[1]])
     assert reward.train(made, tmp_path / "out", hyper=HYPER)[1] == score  # it is done already
+    script = tmp_path / "script.jsonl"
+    script.write_text(json.dumps('Thought: Done.\nAction: finish\nAction Input: {"answer": "x"}') + "\n")
+    asked = ["solve", "Task 1", "--model", f"scripted:{script}", "--tools", "files", "--no-replay", "--json"]
+    done = CliRunner().invoke(app, [*asked, "--verifier", f"reward:{tmp_path / 'out'}"])
+    assert json.loads(done.stdout)["verifier"] == verdict.verifier, done.output
 
 
 def test_a_reward_model_that_may_be_guessing_is_not_let_judge(tmp_path: Path) -> None:

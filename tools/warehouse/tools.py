@@ -44,8 +44,8 @@ def _tool(world: World, operation: str) -> Tool:
             context.workspace.write(f"{world.name}.json", json.dumps(after.to_json()).encode())
         return text
 
-    def makes_sense(context: RunContext) -> bool:
-        return world.makes_sense(state_of(context.workspace, context.task, world), operation)
+    def choices(context: RunContext) -> bool | dict[str, list[Any]]:
+        return world.choices(state_of(context.workspace, context.task, world), operation)
 
     # What the registry reads of a function that was written by hand, for one whose parameters have invented names.
     hints = {world.word(parameter): _hint(world, parameter) for parameter in world.parameters(operation)}
@@ -54,7 +54,7 @@ def _tool(world: World, operation: str) -> Tool:
     call.__annotations__ = {"context": RunContext, **hints}
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY) for parameter in call.__annotations__])
-    return tool(available=makes_sense, ends_run=operation == "close")(call)
+    return tool(available=choices, ends_run=operation == "close")(call)
 
 
 def _hint(world: World, parameter: str) -> Any:

@@ -114,12 +114,15 @@ class World:
         taken = {self.word(name): call[name] for name in self.parameters(operation)}
         return Action(name=self.word(operation), arguments=taken)
 
-    def makes_sense(self, state: State, operation: str) -> bool:
-        """Whether there is a slip that it could be for. The house rules are not asked."""
+    def choices(self, state: State, operation: str) -> bool | dict[str, list[Any]]:
+        """Whether the tool could do anything as things stand, or with which values. The house rules are not asked."""
         what = OPERATIONS[operation]
-        if operation == "close":
-            return state.begun
-        return not what.kind or any(slip.kind == what.kind and slip.stage == what.stage for slip in state.slips)
+        if what.kind:
+            return {self.word("number"): [slip.number for slip in state.slips if slip.kind == what.kind
+                                          and slip.stage == what.stage and operation not in slip.done]}
+        if operation == "book":
+            return {self.word("zone"): [zone for zone in self.zones if zone not in state.booked]}
+        return operation != "close" or state.begun
 
     def apply(self, state: State, action: Action) -> Outcome:
         """Carry out a call of one of this world's tools, with all of its arguments. A refused one changes nothing."""
