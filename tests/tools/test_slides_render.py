@@ -251,6 +251,16 @@ def test_a_machine_without_libreoffice_says_what_to_install(deck, tmp_path, monk
         render(deck("Honey"))
 
 
+def test_a_deck_in_japanese_is_not_shown_as_boxes(office, deck, monkeypatch):
+    needs.require(not libreoffice.lacking(), "a font for Japanese", "apt-get install fonts-noto-cjk")
+    japanese, english = deck("\u8702\u871c", name="japanese.pptx"), deck("Honey")
+    assert texts(render(japanese).pages[0]) == ["\u8702\u871c"]
+    monkeypatch.setattr(libreoffice, "_fonts", lambda: "Carlito\nLiberation Sans")
+    with pytest.raises(NotRendered, match=r"no Noto Sans CJK.*apt-get install fonts-noto-cjk"):
+        render(japanese)
+    assert texts(render(english).pages[0]) == ["Honey"]
+
+
 def test_what_is_no_deck_never_gets_to_libreoffice(office, tmp_path, monkeypatch):
     started = counted(monkeypatch)
     page = tmp_path / "page.pptx"

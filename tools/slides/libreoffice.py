@@ -36,10 +36,13 @@ tenth, and a picture too large for it is left out; blocks of 512 bytes that a fi
 
 PACKAGES = {
     "soffice": "libreoffice-impress-nogui", "fc-list": "fontconfig", "pdftotext": "poppler-utils",
-    "pdftoppm": "poppler-utils", "Carlito": "fonts-crosextra-carlito", "Liberation Sans": "fonts-liberation"}
+    "pdftoppm": "poppler-utils", "Carlito": "fonts-crosextra-carlito", "Liberation Sans": "fonts-liberation",
+    "Noto Sans CJK": "fonts-noto-cjk"}
 """Programs and fonts, with the Debian package that brings each. Carlito is as wide as Calibri, Liberation Sans as
 Arial: without them the words of most decks would be measured in a wider font."""
-_FONTS = {"Carlito", "Liberation Sans"}
+EAST_ASIAN = "Noto Sans CJK"
+"""The font that only decks in Chinese, Japanese or Korean need: they would be all boxes without."""
+_FONTS = {"Carlito", "Liberation Sans", EAST_ASIAN}
 _GZIP = b"\x1f\x8b"  # an SVG may come packed
 _OUTER_REFERENCE = re.compile(rb"""(href\s*=\s*["'])(?!#)""", re.IGNORECASE)
 

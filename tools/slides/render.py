@@ -6,6 +6,7 @@ import io
 import os
 import re
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["NotRendered", "Page", "Rendering", "Word", "available", "render"]
 _MOST_DECKS = 200
 _MOST_BYTES = 500 * 1024 * 1024
 _LONGEST = 4033  # points; 56 inches is the format's own limit
+_EAST_ASIAN = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # kana, Chinese characters, hangul
 # Expressions and no XML parser: a deck's words may hold characters that XML forbids, but no plain "<".
 _PAGE = re.compile(r'<page width="([^"<]*)" height="([^"<]*)">(.*?)</page>', re.DOTALL)
 _WORD = re.compile(r'<word xMin="([^"<]*)" yMin="([^"<]*)" xMax="([^"<]*)" yMax="([^"<]*)">([^<]*)</word>')
@@ -82,11 +84,13 @@ class Rendering:
 
 def available() -> str | None:
     """None where decks can be rendered, else what is missing and how to get it."""
-    gone = libreoffice.lacking()
-    if not gone:
-        return None
+    return _missing({name: package for name, package in libreoffice.lacking().items()
+                     if name != libreoffice.EAST_ASIAN})
+
+
+def _missing(gone: Mapping[str, str]) -> str | None:
     packages = " ".join(sorted(set(gone.values())))
-    return f"this machine has no {', '.join(gone)}. Install it; on Debian: apt-get install {packages}"
+    return f"this machine has no {', '.join(gone)}. Install it; on Debian: apt-get install {packages}" if gone else None
 
 
 def location() -> Path:
@@ -101,19 +105,21 @@ def render(path: Path, cache: Path | None = None) -> Rendering:
     cache: a folder, `location()` by default; the latest 200 renderings of up to 500 MB stay there
     Raises NotRendered, and BrokenDeck for what is no .pptx or unpacks to too much.
     """
+    slides = open_presentation(path).slides
     missing = available()
+    if missing is None and (boxes := libreoffice.lacking()):
+        missing = _missing(boxes) if any(_EAST_ASIAN.search(slide.part.blob.decode()) for slide in slides) else None
     if missing is not None:
         raise NotRendered(missing)
     cache = (cache or location()).absolute()
-    slides = len(open_presentation(path).slides)
     try:
         pdf = _pdf(path.read_bytes(), cache)
         rendering = Rendering(_pages(pdf), pdf)
     except OSError as error:
         raise NotRendered(f"'{path.name}' was not rendered: {error}",
                           f"Is there room in {cache}? AUTORL_HOME names another place") from error
-    if len(rendering.pages) != slides:
-        raise NotRendered(f"LibreOffice shows {len(rendering.pages)} of the {slides} slides of '{path.name}'",
+    if len(rendering.pages) != len(slides):
+        raise NotRendered(f"LibreOffice shows {len(rendering.pages)} of the {len(slides)} slides of '{path.name}'",
                           "Make the deck again")
     return rendering
 
