@@ -1,5 +1,6 @@
 """The loop, and the agent that runs it. An agent holds no run state; a run is a value."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,6 +26,10 @@ INTERRUPTED = (
     "The run was interrupted before the result of this action was recorded. It may or may not have been carried "
     "out: look before you repeat it."
 )
+
+_RECALLING = threading.Semaphore(8)
+"""Runs that recall at once. More would be no faster, and each takes a connection to the store: of a thousand runs that
+start together, those would cost 40 KB each."""
 
 
 def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundings: RunContext,
@@ -97,23 +102,24 @@ class Agent:
     def toolset(self) -> Toolset:
         return Toolset.of(self.tools, content.load_pack)
 
-    def solve(self, task: str | Task, *, verify: Judge | Verifier | None = None,
-              watcher: Watcher | None = None) -> Trajectory:
+    def solve(self, task: str | Task, *, verify: Judge | Verifier | None = None, watcher: Watcher | None = None,
+              run: str = "") -> Trajectory:
         """Recall, act until the run is over, verify, store.
 
         verify: a function of the Trajectory that returns a bool or a score in 0..1, or a Verifier; the
             one the task names, or the packs' own, when None. Without any, the run stays unverified.
-        watcher: told of everything as it happens
-        Raises UsageError for a bad task or name, ModelUnavailable, StoreUnavailable.
+        watcher: told of everything as it happens; run: the id of the run, which no other may have; a new one if empty
+        Raises UsageError for a bad task, name or id, ModelUnavailable, StoreUnavailable.
         """
         task = Task.of(task)
         verifier = choose(task, verify, self.toolset.verifiers)
         policy = self.policy
-        recalled = recall(
-            self.memory or self.store, task, tools=self.toolset, how=self.recall,
-            size=lambda trajectory, style: policy.size(policy.format.exemplar(trajectory, style)),
-        )
-        trajectory = Trajectory(id=new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
+        with _RECALLING:
+            recalled = recall(
+                self.memory or self.store, task, tools=self.toolset, how=self.recall,
+                size=lambda trajectory, style: policy.size(policy.format.exemplar(trajectory, style)),
+            )
+        trajectory = Trajectory(id=run or new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
                                 provenance=self._provenance(recalled))
         return self._go_on(trajectory, recalled.exemplars, verifier, watcher)
 

@@ -18,6 +18,8 @@ from typing import Any
 
 COMPLETIONS = 10
 """Of a run, the one that ends it included."""
+TOKENS = 30
+"""That a completion says it has."""
 ANSWER = "The total is 63."
 
 
@@ -56,44 +58,46 @@ _LOG: deque[bytes] = deque(maxlen=COMPLETIONS)
 _STATS = {"requests": 0, "seconds": 0.0}
 
 
-def completion(request: dict[str, Any]) -> dict[str, Any]:
-    """The chat completion that is due, in the way the request asks for."""
+def completion(request: dict[str, Any], tokens: int = TOKENS) -> dict[str, Any]:
+    """The chat completion that is due, in the way the request asks for, with a thought for that many tokens."""
     messages = request["messages"]
     tools = {tool["function"]["name"] for tool in request.get("tools", ())}
     text = "\n".join(_text(message) for message in (messages[0], messages[-1]))
     finish = "stop"
     if tools:
-        message = _tool_call(_answers(messages), tools)
+        message = _tool_call(_answers(messages), tools, tokens)
         finish = "tool_calls" if "tool_calls" in message else finish
     elif "[[ ## " in text:
         message = {"content": _fields(text)}
     else:
-        message = {"content": _react(_answers(messages))}
+        message = {"content": _react(_answers(messages), tokens)}
     return {
         "id": "chatcmpl-0", "object": "chat.completion", "created": 0, "model": request["model"],
         "choices": [{"index": 0, "message": {"role": "assistant", **message}, "finish_reason": finish}],
-        "usage": {"prompt_tokens": len(text) // 4, "completion_tokens": 30, "total_tokens": len(text) // 4 + 30},
+        "usage": {"prompt_tokens": len(text) // 4, "completion_tokens": tokens,
+                  "total_tokens": len(text) // 4 + tokens},
     }
 
 
-def _react(done: int) -> str:
+def _react(done: int, tokens: int) -> str:
     """Thought, action and its input as text: autorl."""
     if done < COMPLETIONS - 1:
         action, arguments = "add", _arguments(done)
     else:
         action, arguments = "finish", {"answer": ANSWER}
-    return f"Thought: {_thought(done)}\nAction: {action}\nAction Input: {json.dumps(arguments)}"
+    return f"Thought: {_thought(done, tokens)}\nAction: {action}\nAction Input: {json.dumps(arguments)}"
 
 
-def _tool_call(done: int, tools: set[str]) -> dict[str, Any]:
-    """The API's tool calls: LangGraph ends with plain text, smolagents with a tool of its own for that."""
+def _tool_call(done: int, tools: set[str], tokens: int) -> dict[str, Any]:
+    """The API's tool calls: LangGraph ends with plain text, autorl and smolagents with a tool of their own for that."""
     name, arguments = "add", _arguments(done)
     if done >= COMPLETIONS - 1:
-        if "final_answer" not in tools:
+        ends = tools & {"finish", "final_answer"}
+        if not ends:
             return {"content": ANSWER}
-        name, arguments = "final_answer", {"answer": ANSWER}
-    function = {"name": name, "arguments": json.dumps(arguments)}
-    return {"content": _thought(done), "tool_calls": [{"id": f"call_{done}", "type": "function", "function": function}]}
+        name, arguments = ends.pop(), {"answer": ANSWER}
+    call = {"id": f"call_{done}", "type": "function", "function": {"name": name, "arguments": json.dumps(arguments)}}
+    return {"content": _thought(done, tokens), "tool_calls": [call]}
 
 
 def _fields(text: str) -> str:
@@ -118,8 +122,11 @@ def _text(message: dict[str, Any]) -> str:
     return content if isinstance(content, str) else " ".join(part.get("text", "") for part in content)
 
 
-def _thought(done: int) -> str:
-    return f"{done} pairs are added; this is the next one."
+def _thought(done: int, tokens: int = TOKENS) -> str:
+    """About four characters for each token beyond the ordinary ones."""
+    thought = f"{done} pairs are added; this is the next one."
+    more = " It is a sum of two whole numbers, as all the others before it were." * (4 * (tokens - TOKENS) // 68)
+    return thought + more
 
 
 def _arguments(done: int) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """What autorl makes of a vLLM server: how much of its speed arrives, what its prefix cache saves, whether it agrees.
 
-    python eval/scale_vllm.py [--only saturation prefix greedy] [--no-keep]
+    python eval/scale_vllm.py [--only saturation prefix greedy greedy_as_served] [--no-keep]
 
 Starts vLLM on the weights of the embedded model (`autorl serve install --cpu` makes its environment) and measures
 
@@ -8,10 +8,11 @@ saturation_vllm         tokens generated a second by 64 agents at once, as a par
                         that sends the very same bodies in the same order, 64 at once; the two take turns
 prefix_recomputed_ratio prompt tokens that the server computed for the same steps of the same runs, in autorl's layout
                         and in the naive one that puts the task before the exemplars; from the server's own counters
-greedy_agreement        of 20 prompts, how many get the same greedy tokens from llama.cpp and from vLLM; where they
-                        part, by how much (in log-probability) vLLM preferred its own token to llama.cpp's
+greedy_agreement        of 20 prompts, how many get the same 32 greedy tokens from llama.cpp and from vLLM where both
+                        have the same numbers in 32 bits, in the cache too; where they part, how near the two best were
+greedy_agreement_as_served  the same as they are used: vLLM in bfloat16, llama.cpp on the quantised weights
 
-Kept in eval/results/scale.json.
+Kept in eval/results/scale.json as each is measured.
 """
 
 import argparse
@@ -21,17 +22,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kept import keep, show
+from platformdirs import user_cache_path
 
 from autorl import Agent, Sampling, content, formats
 from autorl import tasks as task_sets
 from autorl.models import serving, vllm_environment
 from autorl.models.base import Completion, Request
 from autorl.models.local import Local
-from autorl.models.openai import OpenAIServer
 from autorl.models.vllm import VLLM
 from autorl.registry import Toolset
 from autorl.replay.recall import Recall, recall
@@ -136,40 +138,98 @@ def naive(form: Any, context: Context, taken: int) -> list[Any]:
     return [system, asked, *rest[:asking], now, *rest[asking + 1 :]]
 
 
-def greedy(url: str) -> dict[str, Any]:
-    import openai
-
+def greedy_as_served(url: str) -> dict[str, Any]:
+    """vLLM in 16 bits against the embedded model as it is."""
     local = Local.shared("local")
     # Through its HTTP endpoint, for in-process it is asked with penalties for repetition.
-    llama = OpenAIServer("local", base_url=f"{local._server().listening_address}/v1")
-    client = openai.OpenAI(api_key="none", base_url=url, max_retries=0, timeout=600)
-    same, gaps, until = 0, [], []
+    return {"greedy_agreement_as_served": agreement(url, f"{local._server().listening_address}/v1")}
+
+
+def greedy(url: str) -> dict[str, Any]:
+    """vLLM in 32 bits against llama.cpp in 32 bits, on the same numbers."""
+    import xllamacpp
+
+    plain = user_cache_path("autorl") / "models" / "SmolLM2-135M-Instruct.F32.gguf"
+    if not plain.exists():
+        in_32_bits(Local.shared("local").path, plain)
+    params = xllamacpp.CommonParams()
+    params.model.path = str(plain)
+    params.n_ctx, params.n_parallel, params.verbosity, params.ui = 4096, 1, -1, False
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    llama = xllamacpp.Server(params)
+    return {"greedy_agreement": agreement(url, f"{llama.listening_address}/v1")}
+
+
+def in_32_bits(quantised: Path, plain: Path) -> None:
+    """Write the GGUF file `plain` with the numbers that `quantised` stands for, so that no product is rounded to bits
+    of its own: llama.cpp rounds activations to eight bits before it multiplies them with quantised weights."""
+    from gguf import GGUFReader, GGUFValueType, GGUFWriter
+    from gguf.quants import dequantize
+
+    read = GGUFReader(quantised)
+    part = plain.with_suffix(".part")
+    writer = GGUFWriter(part, arch=read.fields["general.architecture"].contents())
+    of_the_file = ("GGUF.version", "GGUF.tensor_count", "GGUF.kv_count", "general.architecture", "general.file_type",
+                   "general.quantization_version")
+    for name, field in read.fields.items():
+        if name not in of_the_file:
+            within = field.types[-1] if field.types[0] == GGUFValueType.ARRAY else None
+            writer.add_key_value(name, field.contents(), field.types[0], within)
+    for tensor in read.tensors:
+        writer.add_tensor(tensor.name, dequantize(tensor.data, tensor.tensor_type).astype("float32"))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    part.replace(plain)
+
+
+def agreement(vllm: str, llama: str) -> dict[str, Any]:
+    """The share of prompts with the same greedy tokens, and how near to each other the two are where they part."""
+    same, until, gaps = 0, [], []
     for task in task_sets.load("slides/held_out").tasks[:20]:
-        messages = [{"role": "user", "content": task.text}]
-        theirs = llama.complete(Request(messages, max_tokens=GREEDY, temperature=0.0)).text
-        body = {"model": "tiny", "messages": messages, "max_tokens": GREEDY, "temperature": 0.0, "logprobs": True,
-                "top_logprobs": 10}
-        choice = client.post("/chat/completions", body=body, cast_to=openai.types.chat.ChatCompletion).choices[0]
-        if choice.message.content == theirs:
+        theirs, ours = answered(vllm, "tiny", task.text), answered(llama, "local", task.text)
+        assert theirs.prompt == ours.prompt, "the two were not asked the same"
+        if theirs.text == ours.text:
             same += 1
             continue
-        said = ""
-        for number, token in enumerate(choice.logprobs.content):
-            if not theirs.startswith(said + token.token):
-                rest = theirs[len(said) :]
-                others = [other.logprob for other in token.top_logprobs if other.token and rest.startswith(other.token)]
-                gaps.append(token.logprob - max(others, default=float("-inf")))
-                until.append(number)
-                break
-            said += token.token
-    print(f"{same} of 20 the same; the others part after {until} tokens, where vLLM preferred its own by "
-          f"{[round(gap, 3) for gap in gaps]} in log-probability", flush=True)
+        # By what is said until then: a token that is half a character or ends the turn is shown in two ways.
+        whole = min(len(theirs.said), len(ours.said)) - 1
+        parted = next((n for n in range(whole) if not ours.text.startswith("".join(theirs.said[: n + 1]))), whole)
+        until.append(parted)
+        gaps.append((theirs.margins[parted], ours.margins[parted]))
+        print(f"  {parted} tokens, then {theirs.said[parted]!r} and {ours.said[parted]!r}: each preferred its own to "
+              f"its second best by {gaps[-1][0]:.4f} and {gaps[-1][1]:.4f} in log-probability", flush=True)
     reason = None
     if gaps:
-        reason = f"they part after {statistics.median(until):.0f} tokens at the median, where the log-probabilities " \
-                 f"that vLLM gives the two tokens differ by {statistics.median(gaps):.2f} at the median and " \
-                 f"{max(gaps):.2f} at most"
-    return {"greedy_agreement": {"value": same / 20, "unit": "share", "n": 20, "reason": reason}}
+        nearest = [min(pair) for pair in gaps]
+        reason = f"the others part after {statistics.median(until):.0f} tokens at the median, where the " \
+                 f"log-probabilities of the two best tokens differ by {statistics.median(nearest):.3g} at the median " \
+                 f"and {max(nearest):.3g} at most"
+    return {"value": same / 20, "unit": "share", "n": 20, "reason": reason}
+
+
+@dataclass(frozen=True)
+class Answered:
+    """prompt: its tokens; said: the tokens of an answer; margins: by how much each was likelier than the second best"""
+
+    prompt: int
+    text: str
+    said: list[str]
+    margins: list[float]
+
+
+def answered(url: str, model: str, text: str) -> Answered:
+    import openai
+
+    client = openai.OpenAI(api_key="none", base_url=url, max_retries=0, timeout=600)
+    reply = client.chat.completions.create(model=model, messages=[{"role": "user", "content": text}], max_tokens=GREEDY,
+                                           temperature=0.0, logprobs=True, top_logprobs=2)
+    tokens = reply.choices[0].logprobs.content
+    best = [sorted((each.logprob for each in token.top_logprobs), reverse=True) for token in tokens]
+    return Answered(reply.usage.prompt_tokens, reply.choices[0].message.content, [token.token for token in tokens],
+                    [one - other for one, other in best])
 
 
 @contextmanager
@@ -182,21 +242,26 @@ def served(dtype: str) -> Iterator[str]:
         yield word.url
 
 
+MEASURES = {"bfloat16": (prefix, saturation, greedy_as_served), "float32": (greedy,)}
+"""By what vLLM computes in."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", nargs="*", choices=("saturation", "prefix", "greedy"), help="measure these alone")
-    parser.add_argument("--dtype", default="bfloat16", help="that vLLM computes in (default bfloat16)")
+    names = [measure.__name__ for measures in MEASURES.values() for measure in measures]
+    parser.add_argument("--only", nargs="*", choices=names, default=names, help="measure these alone")
     parser.add_argument("--no-keep", action="store_true", help="print only, and leave eval/results as it is")
     args = parser.parse_args()
-    figures = {}
-    with served(args.dtype) as url:
-        for measure in (prefix, greedy, saturation):
-            if not args.only or measure.__name__ in args.only:
-                figures |= measure(url)
-    command = "python eval/scale_vllm.py" + (f" --only {' '.join(args.only)}" if args.only else "")
-    if not args.no_keep:
-        keep("scale", figures, command)
-    print(show(figures))
+    for dtype, measures in MEASURES.items():
+        chosen = [measure for measure in measures if measure.__name__ in args.only]
+        if not chosen:
+            continue
+        with served(dtype) as url:
+            for measure in chosen:
+                figures = measure(url)
+                print(show(figures), flush=True)
+                if not args.no_keep:
+                    keep("scale", figures, f"python eval/scale_vllm.py --only {measure.__name__}")
 
 
 if __name__ == "__main__":

@@ -241,6 +241,32 @@ def test_the_limit_grows_while_the_server_gets_faster_by_it() -> None:
     assert last(limits) >= 900
 
 
+def test_a_slow_server_has_all_that_it_can_take_within_a_few_answers_to_each() -> None:
+    gate, now = Gate(), 100.0
+    while gate.limit < 1_000:
+        flying = int(gate.limit)
+        assert not gate.admits(flying, now)
+        for _ in range(flying):
+            gate.answered(now, now + 10.0, 100)
+        now += 10.0
+    assert now <= 100.0 + 10.0 * 4
+
+
+def test_steps_down_that_each_cost_a_little_do_not_cost_much_together() -> None:
+    gate = Gate()
+    gate.refused(0.0, 0.0, 0.0)  # it doubles no more
+    now, speeds = 1.0, {}
+    for _ in range(400):
+        limit = int(gate.limit)
+        gate.admits(limit, now)
+        speeds[limit] = 1000 * limit / (limit + 8)  # tokens a second: ever nearer to a thousand
+        seconds = 100 * limit / speeds[limit]
+        for _ in range(limit):
+            gate.answered(now, now + seconds, 100)
+        now += seconds
+    assert min(speeds.values()) > 0.85 * speeds[int(START / 2)]
+
+
 def test_the_limit_does_not_outgrow_what_the_server_can_do() -> None:
     assert 90 <= last(simulated(capacity=100, runs=1_000)) <= 260
 

@@ -43,6 +43,29 @@ def fragile(server: Server) -> Iterator[Server]:
 # Where it is.
 
 
+def test_steps_and_observations_may_be_partitioned_by_month(url: str) -> None:
+    ReplayStore(url).close()
+    engine = sa.create_engine(sa.make_url(url).difference_update_query(["schema"]))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"SET search_path TO {sa.make_url(url).query['schema']}")
+        for table in ("observations", "steps"):
+            connection.exec_driver_sql(f"ALTER TABLE {table} RENAME TO plain")
+            connection.exec_driver_sql(f"CREATE TABLE {table} (LIKE plain INCLUDING ALL) PARTITION BY RANGE (run)")
+            connection.exec_driver_sql(f"CREATE TABLE {table}_rest PARTITION OF {table} DEFAULT")
+            connection.exec_driver_sql(f"CREATE TABLE {table}_2026_11 PARTITION OF {table} "
+                                       "FOR VALUES FROM ('20261101') TO ('20261201')")
+            connection.exec_driver_sql("DROP TABLE plain CASCADE")
+    store = ReplayStore(url)
+    run = write(store, a_run(id="20261121-120000-abcdef"))
+    assert store.get(run.id) == run
+    assert store.check() == []
+    with engine.begin() as connection:
+        schema = sa.make_url(url).query["schema"]
+        assert connection.scalar(sa.text(f"SELECT count(*) FROM {schema}.steps_2026_11")) == len(run.steps)
+    store.close()
+    engine.dispose()
+
+
 def test_a_url_keeps_its_password_to_itself(server: Server, url: str) -> None:
     given = url.replace("//postgres:@", "//postgres:hush-hush@")
     assert given != url

@@ -197,6 +197,23 @@ def test_the_command_serves_until_it_is_told_to_stop(python: Path, tmp_path: Pat
     assert not serving.words()
 
 
+def test_a_command_that_is_killed_takes_its_server_along(python: Path, tmp_path: Path, home: Path) -> None:
+    command = [sys.executable, "-m", "autorl", "serve", "vllm", str(tmp_path), "--name", "x", "--python",
+               str(python.parents[1])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert any("Ready after" in line for line in iter(process.stdout.readline, ""))
+        ((_, word),) = serving.words()
+        assert word.lives
+        process.kill()
+    end = time.monotonic() + 10
+    while word.lives and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not word.lives
+    with pytest.raises(ModelUnavailable, match=r"has died.*Start it again"):
+        models.load("vllm:x")
+
+
 def test_the_server_sees_no_key_and_no_setting_of_ours() -> None:
     own = {"OPENAI_API_KEY": "secret", "AUTORL_STORE": "x", "PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1"}
     given = serving.environment(own, offline=True)

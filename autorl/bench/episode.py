@@ -11,7 +11,7 @@ from autorl import models
 from autorl.agent import Agent
 from autorl.bench import simulated_user
 from autorl.bench.ledger import Episode
-from autorl.bench.metrics import opens, optimal
+from autorl.bench.metrics import opens, optimal, surprise
 from autorl.bench.spec import Budget, Cell, Setting, Spec, Split
 from autorl.errors import AutorlError, ModelUnavailable, StoreUnavailable, UsageError
 from autorl.journal import Journal
@@ -147,12 +147,13 @@ class Player:
         produced = _produced(self._spec.product, workspace, trajectory)
         verdict = trajectory.verdict
         verified = verdict is not None and verdict.passed
+        nats, rated = surprise(trajectory)
         return Episode(
             cell=cell, run=trajectory.id, status=trajectory.status, verified=verified,
             reason=trajectory.reason or (verdict.why if verdict else ""),
             recallable=verified and trajectory.status is Status.FINISHED and not trajectory.tainted,
-            score=verdict.score if verdict else None, produced=produced, steps=len(trajectory.steps),
-            optimal=optimal(task), usage=trajectory.usage, seconds=trajectory.seconds,
+            score=verdict.score if verdict else None, produced=produced, nats=nats, rated=rated,
+            steps=len(trajectory.steps), optimal=optimal(task), usage=trajectory.usage, seconds=trajectory.seconds,
             wall=time.monotonic() - started, recalled=trajectory.recalled, died=died,
         ), trajectory
 

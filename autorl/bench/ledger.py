@@ -24,6 +24,7 @@ class Episode(Value):
     verified: passed by its verifier; score: what that gave, None without one
     recallable: verified, finished, and not tainted: what a store may show to others
     produced: whether at least one file of the kind that was asked for came out and opens; None where none is asked for
+    nats, rated: minus the log-probability of what the policy wrote, and of how many tokens; 0 where it is not known
     steps: completions; optimal: how many it takes, None where the task does not say
     seconds: of the run itself; wall: with recall before it, and verification and keeping after it
     died: what the framework or the model failed with, if that ended the run
@@ -38,6 +39,8 @@ class Episode(Value):
     recallable: bool
     score: float | None = None
     produced: bool | None = None
+    nats: float = 0.0
+    rated: int = 0
     steps: int = 0
     optimal: int | None = None
     usage: Usage = Usage()

@@ -1,14 +1,15 @@
 """What is measured of an episode."""
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import exp, inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from autorl.bench.statistics import Estimate, ratio
-from autorl.types import Task
+from autorl.types import Task, Trajectory
 
 if TYPE_CHECKING:
     from autorl.bench.ledger import Episode
@@ -55,7 +56,7 @@ METRICS = {
 }
 """What the report tells of every setting. `ner` is the Non-Exception Rate of the paper: the share of runs that gave
 at least one file of the kind that was asked for."""
-FIGURES = (*METRICS, "tokens_per_success", "rfr", "rfr_failed_last", "strength", "first_success")
+FIGURES = (*METRICS, "tokens_per_success", "perplexity", "rfr", "rfr_failed_last", "strength", "first_success")
 """What can be kept of a report (see figures.py)."""
 
 
@@ -65,16 +66,30 @@ def optimal(task: Task) -> int | None:
     return found if isinstance(found, int) else None
 
 
-def perplexity(logprobs: Mapping[str, Sequence[Sequence[float]]]) -> Estimate | None:
-    """How surprised a policy is by held-out successes: the exponent of its mean negative log-likelihood a token.
+def surprise(trajectory: Trajectory) -> tuple[float, int]:
+    """Minus the log-probability of all that the policy wrote in a run, in nats, and how many tokens that is of.
 
-    logprobs: natural logarithms, of the policy's own tokens only; for each task its trajectories, for each of these its
-    tokens. The interval is over tasks. None without any token. Raises ValueError for what is no log-probability.
+    (0, 0) where a model did not tell it for every step, or told what is no log-probability.
     """
-    if any(not -inf < each <= 0 for runs in logprobs.values() for tokens in runs for each in tokens):
-        raise ValueError("a log-probability is finite and not above 0")
-    found = ratio({task: [-sum(tokens) for tokens in runs] for task, runs in logprobs.items()},
-                  {task: [float(len(tokens)) for tokens in runs] for task, runs in logprobs.items()})
+    told = [step.logprobs for step in trajectory.steps]
+    if not all(told) or any(not -inf < each <= 0 for logprobs in told for each in logprobs):
+        return 0.0, 0
+    return -sum(map(sum, told)), sum(map(len, told))
+
+
+def perplexity(episodes: Iterable["Episode"]) -> Estimate | None:
+    """How surprised a policy is by its own successes: the exponent of its mean negative log-likelihood a token.
+
+    Only of episodes that passed and whose model told log-probabilities (`keep_tokens`); None without any. The interval
+    is over tasks.
+    """
+    nats: dict[str, list[float]] = defaultdict(list)
+    tokens: dict[str, list[float]] = defaultdict(list)
+    for episode in episodes:
+        if episode.verified and episode.rated:
+            nats[episode.cell.task].append(episode.nats)
+            tokens[episode.cell.task].append(episode.rated)
+    found = ratio(nats, tokens)
     if found is None:
         return None
     low, high = (None if end is None else exp(end) for end in (found.low, found.high))

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from autorl.bench import ledger, opinions, ranked
 from autorl.bench.fill import Filling
 from autorl.bench.ledger import Episode, Session
-from autorl.bench.metrics import METRICS
+from autorl.bench.metrics import METRICS, perplexity
 from autorl.bench.ranked import Agreement, Judged, Standing
 from autorl.bench.run import LEDGER, Past, begun_with, state
 from autorl.bench.spec import Size, Spec
@@ -22,7 +22,7 @@ from autorl.bench.statistics import Estimate, Runs, difference, mean, ratio
 class Row:
     """A model in a setting, at a size of the store it recalls from.
 
-    figures: by metric (see METRICS), and `tokens_per_success`; of held-out tasks only
+    figures: by metric (see METRICS), `tokens_per_success` and `perplexity`; of held-out tasks only
     runs: the ids of the runs that they came from
     """
 
@@ -178,9 +178,10 @@ def runs_of(episodes: Iterable[Episode], metric: str) -> Runs:
 
 
 def figures_of(episodes: Sequence[Episode]) -> dict[str, Estimate]:
-    """Every metric over these episodes, and the tokens that a success takes."""
+    """Every metric over these episodes, the tokens that a success takes, and how surprising the successes were."""
     found = {name: mean(runs_of(episodes, name), share=metric.share) for name, metric in METRICS.items()}
     found["tokens_per_success"] = ratio(runs_of(episodes, "tokens"), runs_of(episodes, "success"))
+    found["perplexity"] = perplexity(episodes)
     return {name: estimate for name, estimate in found.items() if estimate}
 
 

@@ -17,11 +17,13 @@ from autorl.bench.episode import Meter, Player, Stopped
 from autorl.bench.grid import Grid
 from autorl.bench.ledger import Ending, Episode, Ledger, Outcome, Session
 from autorl.bench.memory import Memories
+from autorl.bench.playing import Call, Playing, SharedMemories
 from autorl.bench.progress import Pace, Progress
 from autorl.bench.spec import Budget, Cell, Spec, Split
 from autorl.errors import AutorlError, UnknownName, UsageError
 from autorl.models.base import Model
 from autorl.replay.store import ReplayStore
+from autorl.rollout.executor import THREADS, Executor
 
 LEDGER, RUNS = "ledger.jsonl", "runs.db"
 PATIENCE = 0.5
@@ -115,11 +117,13 @@ class Past:
 
 
 def resume(folder: Path, *, concurrency: int = 2, budget: Budget | None = None,
-           given: Mapping[str, Model] | None = None, watch: Watch | None = None) -> Ending:
+           given: Mapping[str, Model] | None = None, watch: Watch | None = None, on: Executor = THREADS) -> Ending:
     """Play the episodes that the run in `folder` still lacks, all of them in a new one, and return how that ended.
 
     concurrency: episodes at a time; budget: instead of the definition's, for the run as a whole
     given: models by name, for names that stand for none; watch: told now and then how far it is
+    on: where the episodes are played. Elsewhere than here, the budget is looked at when an episode has come back, and
+        Control-C lets the episodes under way come to their end
     Each episode counts exactly once: one that was cut off left no entry in the ledger, and is played anew.
     Control-C lets the completions under way come to their end. Raises UsageError if another process is at work there,
     or if prompts or tools have changed since the run began; and what an episode stopped the grid with, such as
@@ -132,25 +136,33 @@ def resume(folder: Path, *, concurrency: int = 2, budget: Budget | None = None,
         # What a run made is kept beside the store. To remove each workspace at once takes as long as some runs do.
         stack.callback(shutil.rmtree, folder / "workspaces", ignore_errors=True)
         runs = stack.enter_context(closing(ReplayStore(folder / RUNS)))
-        memories = stack.enter_context(closing(Memories(folder / "stores", runs, spec)))
+        stores = folder / "stores"
+        memories = stack.enter_context(closing(Memories(stores, runs, spec) if on.store is None else
+                                               SharedMemories(on.store, folder.name, stores, runs, spec)))
         player = Player(spec, tasks, runs, folder / "workspaces", given or {})
         marks = player.marks()
         if changed := [name for name, mark in past.marks.items() if mark != marks.get(name)]:
             raise UsageError(f"prompts or tools have changed since the run began, for {', '.join(changed)}",
                              f"Start a new run: autorl bench run {spec.name}")
-        book.add([Session(autorl=__version__, marks=marks, concurrency=concurrency)])
         meter = Meter(budget or spec.budget, past.tokens, past.seconds)
+        work = Playing(spec, tasks, player, meter, live=bool(given))
+        do = stack.enter_context(on.doing(work, concurrency))
+        book.add([Session(autorl=__version__, marks=marks, concurrency=concurrency)])
 
         def play(cell: Cell) -> Episode:
+            meter.spend()
             recalls, filling = spec.settings[cell.setting].recalls, past.grid.filling(cell)
+            memory = None
             if cell.phase == "held-out":
                 memory = memories.frozen(filling, cell.size) if cell.size is not None else None
-                return player.play(cell, memory, meter)[0]
-            assert filling is not None
-            episode, trajectory = player.play(cell, memories.growing(filling) if recalls else None, meter)
-            if recalls:
-                memories.learned(filling, trajectory)
-            return episode
+            elif recalls and filling is not None:
+                memory = memories.growing(filling)
+            shared = memories.place(memory) if memory and isinstance(memories, SharedMemories) else memory
+            played = do(Call(cell, shared))
+            work.keep(played, runs, folder / "workspaces")
+            if cell.phase == "learn" and recalls and filling is not None:
+                memories.learned(filling, played.trajectory)
+            return played.episode
 
         return _fill(past, play, meter, book, concurrency, watch)
 

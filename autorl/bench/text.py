@@ -12,11 +12,13 @@ from autorl.bench.spec import Size
 from autorl.bench.statistics import Estimate
 from autorl.verify.judge import Score
 
-_COLUMNS = ("success", "ner", "score", "efficiency", "steps", "tokens", "tokens_per_success", "seconds", "died")
+_COLUMNS = ("success", "ner", "score", "efficiency", "steps", "tokens", "tokens_per_success", "perplexity", "seconds",
+            "died")
 """What the table of results shows, where a row has it."""
 TITLES = {
-    **{name: metric.title for name, metric in METRICS.items()}, "tokens_per_success": "tokens a success", "rfr": "RFR",
-    "rfr_failed_last": "RFR, failed last", "strength": "strength", "first_success": "first success",
+    **{name: metric.title for name, metric in METRICS.items()}, "tokens_per_success": "tokens a success",
+    "perplexity": "perplexity of successes", "rfr": "RFR", "rfr_failed_last": "RFR, failed last",
+    "strength": "strength", "first_success": "first success",
 }
 _MOST_SHOWN = 5
 

@@ -10,11 +10,13 @@ import typer
 from autorl.cli import bench_rank
 from autorl.cli.bench_rank import Run
 from autorl.cli.output import Json, give, on_one_line, say
+from autorl.cli.where import Address, On, executor
 
 if TYPE_CHECKING:
     from autorl.bench.progress import Progress
     from autorl.bench.report import Report
     from autorl.bench.spec import Budget
+    from autorl.rollout.executor import Executor
 
 app = typer.Typer(no_args_is_help=True, help="Measure whether replay helps. For example: autorl bench run smoke")
 
@@ -69,28 +71,31 @@ def run_it(
     tokens: Tokens = None,
     hours: Hours = None,
     skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Leave out lines that hold no task.")] = False,
+    on: On = "threads",
+    address: Address = None,
     keep: Keep = False,
     as_json: Json = False,
 ) -> None:
     """Run a benchmark from its beginning. For example: autorl bench run smoke --tokens 100000"""
     from autorl.bench import definition, run
 
+    where = executor(on, address)
     chosen = definition.load(name).asked(models=model, base_url=base_url, seeds=seed)
     definition.check(chosen, "the command line")
     folder = run.begin(chosen, definition.read_tasks(chosen, skip_wrong=skip_wrong))
-    _go_on(folder, concurrency, _budget(folder, tokens, hours), keep, as_json)
+    _go_on(folder, concurrency, _budget(folder, tokens, hours), where, keep, as_json)
 
 
 @app.command()
 def resume(
-    run: Run, concurrency: Concurrency = 2, tokens: Tokens = None, hours: Hours = None, keep: Keep = False,
-    as_json: Json = False,
+    run: Run, concurrency: Concurrency = 2, tokens: Tokens = None, hours: Hours = None, on: On = "threads",
+    address: Address = None, keep: Keep = False, as_json: Json = False,
 ) -> None:
     """Go on with a run, however it ended. For example: autorl bench resume smoke"""
     from autorl.bench.run import find
 
     folder = find(run)
-    _go_on(folder, concurrency, _budget(folder, tokens, hours), keep, as_json)
+    _go_on(folder, concurrency, _budget(folder, tokens, hours), executor(on, address), keep, as_json)
 
 
 @app.command()
@@ -179,7 +184,7 @@ def _budget(folder: Path, tokens: int | None, hours: float | None) -> "Budget":
     return spec.budget.model_copy(update=given)
 
 
-def _go_on(folder: Path, concurrency: int, budget: "Budget", keep: bool, as_json: bool) -> None:
+def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", keep: bool, as_json: bool) -> None:
     from autorl.bench import report as reports
     from autorl.bench import run
     from autorl.errors import AutorlError
@@ -189,7 +194,7 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", keep: bool, as_json
     watch = _watch(as_json)
     go_on = f"To go on: autorl bench resume {folder.name}"
     try:
-        ending = run.resume(folder, concurrency=concurrency, budget=budget, watch=watch)
+        ending = run.resume(folder, concurrency=concurrency, budget=budget, watch=watch, on=where)
     except AutorlError as error:
         error.remedy = f"{error.remedy}. {go_on}" if error.remedy else go_on
         if not as_json:

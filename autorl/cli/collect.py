@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.where import Address, On, executor
 
 
 def collect(
@@ -25,6 +26,8 @@ def collect(
         show_default=False)] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of a run. [default: 20]")] = None,
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    on: On = "threads",
+    address: Address = None,
     skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Leave out lines that hold no task.")] = False,
     store: Store = None,
     as_json: Json = False,
@@ -45,11 +48,12 @@ def collect(
         "model": model, "policy": policy, "base_url": base_url, "tools": tuple(tools) if tools else None, "k": k,
         "temperature": temperature, "constrained": constrained, "max_steps": max_steps, "store": store,
     })
+    where = executor(on, address, store)
     kept = open_store(store)
     agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
     attempts = tokens = 0
     solved: set[str] = set()
-    for attempt in roll_out(agent, found.tasks, Plan(n, successes, seed), concurrency=concurrency):
+    for attempt in roll_out(agent, found.tasks, Plan(n, successes, seed), concurrency=concurrency, on=where):
         run = attempt.trajectory
         attempts, tokens = attempts + 1, tokens + run.usage.completion_tokens
         solved |= {run.task.id} if run.verified else set()

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.where import Address, On, executor
 
 
 def improve(
@@ -30,6 +31,8 @@ def improve(
                                                                 "the gate looks at.")] = False,
     max_steps: Annotated[int | None, typer.Option(help="Of a run. [default: 20]")] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    on: On = "threads",
+    address: Address = None,
     store: Store = None,
     as_json: Json = False,
 ) -> None:
@@ -54,7 +57,8 @@ def improve(
     hyper = Hyper(epochs=epochs) if epochs else Hyper()
     done = loop.improve(
         open_store(store), folder, task_sets.load(tasks).tasks, task_sets.load(held_out).tasks, plan,
-        train=loop.distil(plan, hyper), concurrency=concurrency, tell=(lambda _: None) if as_json else say)
+        train=loop.distil(plan, hyper), concurrency=concurrency, tell=(lambda _: None) if as_json else say,
+        on=executor(on, address, store))
     if as_json:
         give(done.model_dump(mode="json"))
         return

@@ -19,7 +19,7 @@ SLOWER = 1.5
 REST = 8
 """Windows for which the limit is left alone."""
 WINDOW = 2
-"""Answers in a window, for each request that the limit allows."""
+"""Answers in a window, for each request that the limit allows; half as many while it doubles."""
 
 
 @dataclass
@@ -32,6 +32,11 @@ class _Window:
     tokens: int = 0
     seconds: float = 0.0
     full: bool = False
+
+    def add(self, began: float, now: float, tokens: int) -> None:
+        self.count += 1
+        self.tokens += max(1, tokens)
+        self.seconds += now - began
 
 
 @dataclass
@@ -60,15 +65,21 @@ class Gate:
     def answered(self, began: float, now: float, tokens: int) -> None:
         """A request from `began` was answered with so many tokens."""
         window = self._window
+        if self._doubling:
+            # By Little's law, so that the first to come back tell it: with the limit in use, that many answers come in
+            # the time of one. A thousand runs would else wait for half a minute until a slow server has them all.
+            if began >= window.began:
+                window.add(began, now, tokens)
+                if window.count >= WINDOW * int(self.limit) // 2 and window.seconds > 0:
+                    self._close(window, self.limit * window.tokens / window.seconds, now)
+            return
         if window.skip > 0:
             window.skip -= 1
             if window.skip == 0:
                 self._window = _Window(now, 0)
             return
         window.began = window.began or began
-        window.count += 1
-        window.tokens += max(1, tokens)
-        window.seconds += now - began
+        window.add(began, now, tokens)
         if window.count >= WINDOW * self.limit and now > window.began:
             self._close(window, window.tokens / (now - window.began), now)
 
@@ -87,7 +98,8 @@ class Gate:
         elif self._tried:
             limit, before = self._tried
             if rate >= before * GAIN if self._up else rate * GAIN >= before:
-                self._step(rate, now)
+                # On the way down, against the best: many steps that each cost little would cost much together.
+                self._step(rate if self._up else max(rate, before), now)
             else:
                 self._doubling = False
                 self._up = not self._up

@@ -9,6 +9,7 @@ from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 
@@ -24,8 +25,6 @@ LONGEST_WAIT = 60.0
 """Seconds; a server that asks for more by Retry-After is not waited for."""
 TIMEOUT = 300.0
 """Seconds without a byte before a request is given up."""
-CONNECTIONS = 1024
-"""To one server, at once."""
 RETRIED = (408, 409, 429)
 _PATH = "/chat/completions"
 
@@ -64,16 +63,17 @@ class OpenAIServer:
 
     @cached_property
     def _client(self) -> "openai.OpenAI":
-        import httpx2
         import openai
+
+        from autorl.models.connections import Connections
 
         key = os.environ.get("OPENAI_API_KEY") or ("none" if self.base_url else None)
         if key is None:
             raise UsageError(f"the model '{self.name}' needs a key", "Set OPENAI_API_KEY, or name a server: --base-url")
-        # What is asked of this machine goes to no proxy, and as many connections are kept as there may be requests.
+        # What is asked of this machine goes to no proxy; where there is one, the SDK finds its way.
         local = urlsplit(self.base_url or "").hostname in ("127.0.0.1", "localhost", "::1")
-        client = openai.DefaultHttpxClient(trust_env=not local, limits=httpx2.Limits(
-            max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS))
+        transport = Connections() if local or not getproxies() else None
+        client = openai.DefaultHttpxClient(trust_env=not local, transport=transport)
         return openai.OpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=TIMEOUT, http_client=client)
 
     @property

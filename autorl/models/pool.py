@@ -139,7 +139,9 @@ class Pool(Generic[S]):
                 self._give_up(now, asked, failed)
                 moments = [moment for m in self.members for moment in (m.until, m.gate.until) if moment > now]
                 wanted = min(alive or self.members, key=_load)
-                wanted.turn.wait(min([1.0, *(moment - now for moment in moments)]))
+                # It is told when its turn comes at that server; whether another has become free, it has to look.
+                look = 10.0 if len(self.members) == 1 else 1.0
+                wanted.turn.wait(min([look, *(moment - now for moment in moments)]))
 
     def _give_up(self, now: float, asked: float, failed: Unanswered | None) -> None:
         if failed is None and all(member.failures == 0 for member in self.members):

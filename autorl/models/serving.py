@@ -32,6 +32,8 @@ RANK = 64
 """The highest rank of an adapter that a server is started for."""
 _CPU = ("--no-enable-chunked-prefill",)
 """The CPU build (0.32.0) dies of a prompt that is computed in pieces where its request has a seed."""
+_GUARD = 'read -r _; kill -s TERM -- "-$1" && sleep "$2" && kill -s KILL -- "-$1"'
+"""Waits until whoever started the server is gone, by whatever death, and stops it then."""
 _DROPPED = ("AUTORL_", "OPENAI_", "PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
 
 
@@ -98,7 +100,8 @@ def find(name: str, patience: float = STARTING) -> list[Word]:
 def serving(python: Path, model: str, *, name: str, port: int | None = None, adapters: Sequence[Adapter] = (),
             tool_parser: str = "hermes", chat_template: Path | None = None, extra: Sequence[str] = (),
             tell: Callable[[str], None] = print, patience: float = STARTING) -> Iterator[Word]:
-    """A vLLM server on loopback that has answered; stopped, with all its children, at the end.
+    """A vLLM server on loopback that has answered; stopped, with all its children, at the end, also if this process
+    is killed.
 
     python: of vLLM's own environment; model: a folder or a name of the hub; name: that it is served under
     port: a free one when None; extra: further options of vLLM's; tell: is given its log, line by line
@@ -116,6 +119,8 @@ def serving(python: Path, model: str, *, name: str, port: int | None = None, ada
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
                                    env=environment(os.environ, offline=Path(model).is_dir()), start_new_session=True)
+    guard = subprocess.Popen(["sh", "-c", _GUARD, "guard", str(process.pid), str(STOPPING)], stdin=subprocess.PIPE,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     word = Word(name=name, url=f"http://127.0.0.1:{port}/v1", model=model, pid=process.pid, log=str(log),
                 tool_calls=shows_tools(template))
     path = log.with_suffix(".json")
@@ -130,6 +135,8 @@ def serving(python: Path, model: str, *, name: str, port: int | None = None, ada
         yield word
     finally:
         stop(process.pid, process)
+        guard.kill()
+        guard.communicate()
         path.unlink(missing_ok=True)
         over.set()
         following.join(5)

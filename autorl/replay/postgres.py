@@ -235,7 +235,7 @@ class Postgres(Database):
     def _columns(self, connection: sa.Connection) -> dict[str, set[str]]:
         rows = connection.execute(sa.text(
             "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid "
-            "WHERE c.relkind = 'r' AND c.relnamespace = to_regnamespace(:schema) AND a.attnum > 0 "
+            "WHERE c.relkind IN ('r', 'p') AND c.relnamespace = to_regnamespace(:schema) AND a.attnum > 0 "
             "AND NOT a.attisdropped"), {"schema": self.schema})
         found: dict[str, set[str]] = {}
         for table, column in rows:

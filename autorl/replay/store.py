@@ -53,7 +53,7 @@ class ReplayStore(Reader, Journal):
         self._rows = Rows(redactor())
         self.embedder = embedder or embed.load()
         self._vectors = Vectors(self._database, self.embedder)
-        self._reap()
+        self.reap()
 
     @property
     def where(self) -> Path | str:
@@ -126,19 +126,24 @@ class ReplayStore(Reader, Journal):
         self._add(observations, run, index, self._rows.json(observation))
 
     def ended(self, trajectory: Trajectory) -> None:
+        """Keep how a run ended, and what it made. Raises StoreUnavailable if it was ended otherwise in the meantime."""
         owner.going.discard(trajectory.id)  # also when it cannot be kept: then it may be resumed here
         end = self._rows.end(trajectory)
         made = self._rows.artifacts(trajectory)
         change = self._rows.trust_change(trajectory.id, "quarantined", "it read what came from outside", "autorl")
 
         def work(connection: sa.Connection) -> None:
-            passed = connection.scalar(runs.update().where(runs.c.id == trajectory.id).returning(runs.c.passed), end)
+            ending = runs.update().where(runs.c.id == trajectory.id, runs.c.status.in_([Status.RUNNING, end["status"]]))
+            ended = connection.execute(ending.returning(runs.c.passed), end).one_or_none()
+            if ended is None:
+                raise StoreUnavailable(f"the run {trajectory.id} was ended while it was going on here",
+                                       "Its process was taken for dead; autorl replay show tells what stands")
             connection.execute(artifacts.delete().where(artifacts.c.run == trajectory.id))
             if made:
                 connection.execute(insert(connection, artifacts).on_conflict_do_nothing(), made)
             if trajectory.tainted:
                 standing.change_trust(self._database, connection, change)
-            if passed:  # somebody judged it before it ended
+            if ended.passed:  # somebody judged it before it ended
                 standing.settle(self._database, connection, [trajectory.id])
 
         self._database.write(work)
@@ -269,7 +274,7 @@ class ReplayStore(Reader, Journal):
 
         self._database.write(work)
 
-    def _reap(self) -> None:
+    def reap(self) -> None:
         """End as failed what a process of this machine left running when it died."""
         query = sa.select(runs.c.id, runs.c.owner).where(runs.c.status == Status.RUNNING.value)
         going = self._database.read(lambda connection: connection.execute(query).all())

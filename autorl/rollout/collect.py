@@ -1,18 +1,23 @@
 """Rollouts into the store: several attempts at each task, to learn from what succeeds (as in STaR, RFT and ReST-EM)."""
 
 import hashlib
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from autorl.agent import Agent
 from autorl.errors import UsageError
+from autorl.rollout.executor import THREADS, Executor
+from autorl.rollout.once import Episodes, Order, named
 from autorl.rollout.threads import in_threads
-from autorl.types import Task, Trajectory
+from autorl.types import Status, Task, Trajectory
 from autorl.verify.checks import Judge, Verifier
 
 WARMER, COOLER = 0.15, 0.8
 """What each attempt at a task without a success adds to the temperature, and what each success takes it down to."""
 HOTTEST, COOLEST = 1.2, 0.2
+LOOK = 1.0
+"""Seconds between two looks at what others are at, once there is nothing else to do."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +43,51 @@ class Attempt:
 
 
 def collect(agent: Agent, tasks: Iterable[Task], plan: Plan = Plan(), *, concurrency: int = 1,
-            verify: Judge | Verifier | None = None) -> Iterator[Attempt]:
+            verify: Judge | Verifier | None = None, on: Executor = THREADS) -> Iterator[Attempt]:
     """Attempt the tasks in rounds, each round every task that is still open; yields attempts as they end.
 
     Where a task has not succeeded yet, sampling gets warmer with each attempt, and cooler where it has. What the store
-    has of this model counts, so that a collection that was broken off goes on where it was when it is called again.
-    verify: as for `Agent.solve`
-    Raises UsageError without a store, and what `Agent.solve` raises; what was done by then is kept.
+    has of this model counts, so that a collection that was broken off goes on where it was when it is called again,
+    and several at once share the work: what another one is at is left to it.
+    verify: as for `Agent.solve`; on: where the rollouts are done
+    Raises UsageError without a store, what `Agent.solve` raises, and what `on` does; what was done by then is kept.
     """
     store = agent.store
     if store is None:
         raise UsageError("to collect rollouts takes a store", "Give the agent one: store=ReplayStore()")
-    # Loaded once; each attempt is the same agent with a sampling of its own.
-    agent = replace(agent, model=agent.policy.model)
     wanted = list(tasks)
-    tried = store.attempts([task.id for task in wanted], agent.policy.model.name)
+    model = agent.policy.model.name
+    others: dict[str, tuple[int, int]] = {}
 
-    def attempt(task: Task) -> Attempt:
-        number, wins = tried.get(task.id, (0, 0))
-        sampling = replace(agent.sampling, seed=_seed(plan, task, number),
-                           temperature=warmth(agent.sampling.temperature, number, wins))
-        done = replace(agent, sampling=sampling).solve(task, verify=verify)
-        return Attempt(number, sampling.temperature, done)
+    with on.doing(Episodes(agent, verify), concurrency) as do:
+        def attempt(task: Task) -> Attempt | None:
+            number, wins = tried[task.id]
+            while _open(plan, number, wins):
+                sampling = replace(agent.sampling, seed=_seed(plan, task, number),
+                                   temperature=warmth(agent.sampling.temperature, number, wins))
+                done = do(Order(named(model, task.id, number), task, sampling))
+                if done.ours:
+                    return Attempt(number, sampling.temperature, done.run)
+                if done.run.status is Status.RUNNING:
+                    return None
+                number, wins = number + 1, wins + done.run.verified
+                others[task.id] = number, wins
+            return None
 
-    while open_ := [task for task in wanted if _open(plan, *tried.get(task.id, (0, 0)))]:
-        for done in in_threads(attempt, open_, concurrency):
-            task = done.trajectory.task.id
-            number, wins = tried.get(task, (0, 0))
-            tried[task] = number + 1, wins + done.trajectory.verified
-            yield done
+        while True:
+            counted = store.attempts([task.id for task in wanted], model)
+            tried = {task.id: max(counted.get(task.id, (0, 0)), others.get(task.id, (0, 0))) for task in wanted}
+            open_ = [task for task in wanted if _open(plan, *tried[task.id])]
+            if not open_:
+                return
+            ours = 0
+            for done in in_threads(attempt, open_, concurrency):
+                if done:
+                    ours += 1
+                    yield done
+            if not ours:
+                time.sleep(LOOK)
+                store.reap()  # whoever had the others may be gone by now
 
 
 def warmth(base: float, attempts: int, successes: int) -> float:

@@ -27,6 +27,7 @@ from autorl.models.scripted import Scripted
 from autorl.replay.store import ReplayStore
 from autorl.rollout.collect import Plan as Attempts
 from autorl.rollout.collect import collect
+from autorl.rollout.executor import THREADS, Executor
 from autorl.train import curve, gate, measure, policies, rounds
 from autorl.train.gate import Ruling
 from autorl.train.rounds import Begun, Collected, Entry, Plan, Ruled, Trained
@@ -62,11 +63,12 @@ class Improved(Value):
 
 def improve(store: ReplayStore, folder: Path, tasks: Sequence[Task], held_out: Sequence[Task], plan: Plan, *,
             train: Train, concurrency: int = 1, given: Mapping[str, Model] | None = None,
-            tell: Tell = lambda _: None) -> Improved:
+            tell: Tell = lambda _: None, on: Executor = THREADS) -> Improved:
     """Run the loop in `folder`, or go on with the one that is there.
 
     tasks: to learn from; held_out: to measure with, and never to learn from
     train: such as `distil`; given: models by name, for names of none; tell: what is happening, in lines for people
+    on: where rollouts are done; the training is done here
     Raises UsageError for a folder that holds another loop, tasks that are held out and learned from, or too little to
     learn from; and whatever a phase raises: what was done by then is kept.
     """
@@ -75,7 +77,8 @@ def improve(store: ReplayStore, folder: Path, tasks: Sequence[Task], held_out: S
                          "Hold out others: what was learned on them would say nothing")
     folder.mkdir(parents=True, exist_ok=True)
     with closing(Ledger(folder / LEDGER)) as book:
-        loop = _Loop(store, folder, tuple(tasks), tuple(held_out), plan, train, concurrency, given or {}, tell, book)
+        loop = _Loop(store, folder, tuple(tasks), tuple(held_out), plan, train, concurrency, given or {}, tell, book,
+                     on)
         return loop.run()
 
 
@@ -84,7 +87,8 @@ class _Loop:
 
     def __init__(self, store: ReplayStore, folder: Path, tasks: tuple[Task, ...], held_out: tuple[Task, ...],
                  plan: Plan, train: Train, concurrency: int, given: Mapping[str, Model], tell: Tell,
-                 book: Ledger) -> None:
+                 book: Ledger, on: Executor) -> None:
+        self.on = on
         self.store, self.folder, self.tasks, self.held_out, self.plan = store, folder, tasks, held_out, plan
         self.train, self.concurrency, self.given, self.tell, self.book = train, concurrency, given, tell, book
         self.split = Split(learn=(), held_out=held_out)
@@ -143,7 +147,7 @@ class _Loop:
         for task in self.tasks:
             by_tools.setdefault(tools_for(task, self.plan.chosen.tools), []).append(task)
         for attempt in chain.from_iterable(
-                collect(replace(agent, tools=tools), tasks, wanted, concurrency=self.concurrency)
+                collect(replace(agent, tools=tools), tasks, wanted, concurrency=self.concurrency, on=self.on)
                 for tools, tasks in by_tools.items()):
             run = attempt.trajectory
             attempts, passed = attempts + 1, passed + run.verified
@@ -172,7 +176,7 @@ class _Loop:
         names = [f"{self.plan.base}+{policy}" for policy in candidates]
         some = Split(learn=(), held_out=self.tasks[: self.plan.choose_on])
         played = measure.play(self.folder / "choosing", self._spec(names, (GATE,), self.plan.seeds[:1]), some,
-                              memory=self.store, concurrency=self.concurrency, given=self.given)
+                              memory=self.store, concurrency=self.concurrency, given=self.given, on=self.on)
         scores = {name: sum(_worth(episode) for episode in played if episode.cell.model == name) for name in names}
         best = max(names, key=lambda name: scores[name])
         for name in names:
@@ -183,7 +187,8 @@ class _Loop:
         """The episodes of the gate's setting; the other settings are played as well, with the first seed."""
         def play(settings: Sequence[str], seeds: Sequence[int]) -> list[Episode]:
             return measure.play(self.folder / MEASURED, self._spec(names, settings, seeds), self.split,
-                                memory=self.store, concurrency=self.concurrency, given=self.given, watch=self._watch)
+                                memory=self.store, concurrency=self.concurrency, given=self.given, watch=self._watch,
+                                on=self.on)
 
         episodes = play((GATE,), self.plan.seeds)
         if self.plan.measured:

@@ -18,10 +18,12 @@ from autorl import content, models
 from autorl.bench import ledger
 from autorl.bench.episode import Meter, Player
 from autorl.bench.ledger import Episode, Ledger
+from autorl.bench.playing import Call, Playing
 from autorl.bench.spec import Budget, Cell, Spec, Split
 from autorl.bench.statistics import Estimate, Runs, difference
 from autorl.models.base import Model
 from autorl.replay.store import ReplayStore
+from autorl.rollout.executor import THREADS, Executor
 from autorl.rollout.threads import in_threads
 
 LEDGER, RUNS, TEXTS, WORKSPACES = "episodes.jsonl", "runs.db", "texts", "workspaces"
@@ -42,10 +44,12 @@ class Rates(Protocol):
 
 
 def play(folder: Path, spec: Spec, tasks: Split, *, memory: ReplayStore | None = None, concurrency: int = 1,
-         given: Mapping[str, Model] | None = None, watch: Watch | None = None) -> list[Episode]:
+         given: Mapping[str, Model] | None = None, watch: Watch | None = None,
+         on: Executor = THREADS) -> list[Episode]:
     """Every held-out episode of `spec`, those that the ledger in `folder` has not got played now.
 
     memory: what settings with replay recall from; it is not written to. given: models by name, for names of none
+    on: where the episodes are played
     Raises UsageError if another process is at work in `folder`, and what stops an episode (see `Player.play`); what was
     done by then is kept.
     """
@@ -59,10 +63,13 @@ def play(folder: Path, spec: Spec, tasks: Split, *, memory: ReplayStore | None =
         runs = stack.enter_context(closing(ReplayStore(folder / RUNS)))
         done = {episode.cell: episode for episode in played(folder)}
         player = Player(spec, tasks, runs, folder / WORKSPACES, given or {})
-        meter = Meter(Budget(), 0, 0.0)
+        work = Playing(spec, tasks, player, Meter(Budget(), 0, 0.0), live=bool(given))
+        do = stack.enter_context(on.doing(work, concurrency))
 
         def episode(cell: Cell) -> Episode:
-            return player.play(cell, memory if spec.settings[cell.setting].recalls else None, meter)[0]
+            played = do(Call(cell, (on.store or memory) if spec.settings[cell.setting].recalls else None))
+            work.keep(played, runs, folder / WORKSPACES)
+            return played.episode
 
         for ended in in_threads(episode, [cell for cell in cells if cell not in done], concurrency):
             book.add([ended])
