@@ -47,7 +47,8 @@ def mean(runs: Runs, *, share: bool = False) -> Estimate | None:
     """
     import numpy as np
 
-    values = np.array([sum(numbers) / len(numbers) for numbers in runs.values() if numbers])
+    # In the order of the tasks' names: which of them a sample draws must not hang on the order they came in.
+    values = np.array([sum(numbers) / len(numbers) for _, numbers in sorted(runs.items()) if numbers])
     n = len(values)
     if n == 0:
         return None
@@ -67,7 +68,7 @@ def ratio(above: Runs, below: Runs) -> Estimate | None:
     """The sum of `above` over the sum of `below`, over the tasks that both have; None where `below` sums to nothing."""
     import numpy as np
 
-    both = [task for task in above if below.get(task)]
+    both = sorted(task for task in above if below.get(task))
     upper = np.array([sum(above[task]) / len(above[task]) for task in both])
     lower = np.array([sum(below[task]) / len(below[task]) for task in both])
     if not lower.any():

@@ -3,12 +3,14 @@
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.train import ranks
 
 if TYPE_CHECKING:
     from autorl.replay.store import ReplayStore
@@ -39,6 +41,11 @@ Share = Annotated[float | None, typer.Option("--exemplars-share", min=0, max=1,
 Without = Annotated[list[str] | None, typer.Option(help="A run to leave out; may be given again.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be trained on, how long it would take, and "
                                                         "how much memory; train nothing.")]
+
+
+@app.callback()
+def train() -> None:
+    ranks.only_the_first_speaks()
 
 
 @app.command()
@@ -85,14 +92,16 @@ def sft(
     from autorl.train import sft as training
     from autorl.train.hyper import Hyper
 
-    kept = open_store(store)
+    kept = _opened(store)
     hyper = Hyper()
     choice = _choice(tasks, format, per_task, exemplars_share, max_tokens, without)
     if again:
-        base, choice, hyper = training.again(policies.training(policies.find(kept, again).id))
+        base, choice, hyper = ranks.from_first(
+            lambda: training.again(policies.training(policies.find(kept(), again).id)))
         choice = replace(choice, without=(*choice.without, *(without or ())))
     hyper = _changed(hyper, epochs, learning_rate, batch, at_once, seed, rank=rank)
-    found = _rows(rows, kept, base, lambda folder, tokenizer: datasets.make(kept, folder, choice, tokenizer=tokenizer))
+    found = _rows(rows, kept, base, lambda folder, tokenizer: datasets.make(kept(), folder, choice,
+                                                                            tokenizer=tokenizer))
     if not as_json:
         _say_dataset(found)
     if dry_run:
@@ -101,7 +110,8 @@ def sft(
         return
     folder = _folder(out, "sft", found, base, hyper)
     trained = training.train(found, folder, base=base, hyper=hyper, watch=None if as_json else _tell(folder))
-    _give_policy(trained, policies.add(kept, folder, base=base, parent=parent), as_json)
+    policy = ranks.from_first(lambda: policies.add(kept(), folder, base=base, parent=parent))
+    _give_policy(trained, policy, as_json)
 
 
 @app.command()
@@ -128,17 +138,19 @@ def preference(
     from autorl.train import policies
     from autorl.train import preference as training
 
-    kept = open_store(store)
-    begin = policies.find(kept, start) if start else None
+    kept = _opened(store)
+    begin = ranks.from_first(lambda: policies.find(kept(), start) if start else None)
     hyper = _changed(training.HYPER, epochs, learning_rate, batch, at_once or (2 if method == "kto" else None), seed)
     pairing = _pairing(tasks, format, per_task, max_tokens, runs, since)
-    found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept, folder, pairing, tokenizer=tokenizer))
+    found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept(), folder, pairing,
+                                                                            tokenizer=tokenizer))
     if not as_json:
         _say_pairs(found)
     folder = _folder(out, method, found, base, (hyper, beta, start))
     trained = training.train(found, folder, base=base, method=method, hyper=hyper, beta=beta, watch=None if as_json
                              else _tell(folder), start=policies_folder() / begin.id if begin else None)
-    _give_policy(trained, policies.add(kept, folder, base=base, parent=begin.id if begin else None), as_json)
+    policy = ranks.from_first(lambda: policies.add(kept(), folder, base=base, parent=begin.id if begin else None))
+    _give_policy(trained, policy, as_json)
 
 
 @app.command()
@@ -153,10 +165,11 @@ def reward(
     """
     from autorl.train import reward as training
 
-    kept = open_store(store)
+    kept = _opened(store)
     hyper = _changed(training.HYPER, epochs, learning_rate, batch, at_once, seed)
     pairing = _pairing(tasks, None, per_task, max_tokens, None, None)
-    found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept, folder, pairing, tokenizer=tokenizer))
+    found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept(), folder, pairing,
+                                                                            tokenizer=tokenizer))
     if not as_json:
         _say_pairs(found)
     folder = _folder(out, "reward", found, base, hyper)
@@ -214,24 +227,33 @@ def _changed(hyper: "Hyper", epochs: int | None, rate: float | None, batch: int 
     return replace(hyper, **{name: value for name, value in given.items() if value is not None})
 
 
-def _rows(given: Path | None, store: "ReplayStore", base: str, make: Callable[[Path, Any], "Dataset"]) -> "Dataset":
+def _opened(store: str | None) -> "Callable[[], ReplayStore]":
+    """The store, opened when it is asked for: of several processes that train, only the first one may."""
+    return cache(lambda: open_store(store))
+
+
+def _rows(given: Path | None, store: "Callable[[], ReplayStore]", base: str,
+          make: Callable[[Path, Any], "Dataset"]) -> "Dataset":
     """The data set that was named, or one made now and kept under its hash."""
     from autorl.settings import home
     from autorl.train.base import load_tokenizer, torch_weights
     from autorl.train.dataset import Dataset
 
-    if given:
-        found = Dataset.read(given)
-        found.check_trust(store)
-        return found
-    shelf = home() / "training"
-    shelf.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=shelf) as scratch:
-        made = make(Path(scratch) / "rows", load_tokenizer(torch_weights(base)))
-        folder = shelf / f"rows-{made.hash[:12]}"
-        if not folder.exists():
-            made.folder.rename(folder)
-    return Dataset.read(folder)
+    def read() -> Dataset:
+        if given:
+            found = Dataset.read(given)
+            found.check_trust(store())
+            return found
+        shelf = home() / "training"
+        shelf.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=shelf) as scratch:
+            made = make(Path(scratch) / "rows", load_tokenizer(torch_weights(base)))
+            folder = shelf / f"rows-{made.hash[:12]}"
+            if not folder.exists():
+                made.folder.rename(folder)
+        return Dataset.read(folder)
+
+    return ranks.from_first(read)
 
 
 def _folder(given: Path | None, kind: str, found: "Dataset", base: str, settings: Any) -> Path:
@@ -276,8 +298,9 @@ def _give_estimate(estimate: dict[str, Any], as_json: bool) -> None:
         return
     say(f"Would learn from {estimate['rows']} rows ({estimate['held_out_rows']} held out), {estimate['tokens']:,} "
         f"tokens an epoch, in {estimate['steps']} steps")
+    each = f" in each of {ranks.count()} processes" if ranks.count() > 1 else ""
     say(f"Takes about {estimate['seconds'] / 60:.0f} minutes at {estimate['tokens_per_second']:.0f} tokens/s, and "
-        f"{estimate['memory_mb']:,} MB of memory (measured here)", style="bold")
+        f"{estimate['memory_mb']:,} MB of memory{each} (measured here)", style="bold")
 
 
 def _give_policy(trained: "Trained", policy: str, as_json: bool) -> None:

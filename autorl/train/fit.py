@@ -13,6 +13,7 @@ from typing import Any
 
 from autorl.errors import AutorlError, UsageError
 from autorl.train import base as bases
+from autorl.train import ranks
 from autorl.train.card import card, curve
 from autorl.train.checkpoints import ADAPTER, CONFIG, digest, disk_full, export, last_whole, seal
 from autorl.train.hyper import Hyper, arguments_of, uses_bf16
@@ -89,7 +90,7 @@ def fit(job: Job, out: Path, watch: Watch | None = None) -> Trained:
     Raises UsageError if `out` holds something else, AutorlError when the loss is no number any more or the disk is
     full; the last good checkpoint is kept then.
     """
-    before = _taken_up(job, out)
+    before = ranks.from_first(lambda: _taken_up(job, out))
     if before is not None and before.get("status") == "done":
         shutil.rmtree(out / CHECKPOINTS, ignore_errors=True)  # a kill may have left them
         return _read(out, before)
@@ -97,15 +98,16 @@ def fit(job: Job, out: Path, watch: Watch | None = None) -> Trained:
     started = time.monotonic()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        if before is None:  # first of all: what a kill leaves has to be known as this training
+        if before is None and ranks.is_first():  # first of all: what a kill leaves has to be known as this training
             _write(out, {"status": "running", **job.identity, "started": _now()})
-        checkpoint = last_whole(scratch)
-        trainer = make_trainer(job, arguments_of(job.hyper, scratch), _watcher(job, out, watch))
+        checkpoint = ranks.from_first(lambda: last_whole(scratch))
+        trainer = make_trainer(job, _arguments(job, scratch), _watcher(job, out, watch))
         trained = sum(weights.numel() for weights in trainer.model.parameters() if weights.requires_grad)
         bases.room_for(out, trained * (3 * _CHECKPOINT + (job.hyper.epochs + 1) * _EXPORT))
         with bases.quiet():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        return _finish(job, out, trainer.state, time.monotonic() - started, resumed=checkpoint is not None)
+        seconds = time.monotonic() - started
+        return ranks.from_first(lambda: _finish(job, out, trainer.state, seconds, resumed=checkpoint is not None))
     except Exception as error:
         if disk_full(error):
             raise AutorlError(f"the training in {out} could not be written: {error}",
@@ -115,7 +117,10 @@ def fit(job: Job, out: Path, watch: Watch | None = None) -> Trained:
 
 
 def seconds_a_token(job: Job) -> float:
-    """How long a token takes, there and back, tried on the rows of `job` in their order."""
+    """How long a token takes, there and back, tried on the rows of `job` in their order.
+
+    The rows are those of one process: where several train, the trainer has each of them as often, one after the other.
+    """
     from transformers import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc,unused-ignore]
@@ -130,7 +135,7 @@ def seconds_a_token(job: Job) -> float:
 
     clock = Clock()
     with tempfile.TemporaryDirectory() as scratch:
-        arguments = arguments_of(job.hyper, Path(scratch))
+        arguments = _arguments(job, Path(scratch))
         # The first time through, memory is asked for and kernels are made: the second one counts.
         once = {"num_train_epochs": 2, "gradient_accumulation_steps": 1, "per_device_train_batch_size": 1,
                 "train_sampling_strategy": "sequential"}
@@ -139,6 +144,14 @@ def seconds_a_token(job: Job) -> float:
             trainer.train()
         tokens = float(trainer.state.log_history[-2]["num_tokens"])
     return 2 * sum(clock.times[job.rows :]) / tokens
+
+
+def _arguments(job: Job, checkpoints: Path) -> dict[str, Any]:
+    """What the trainer is told, in this process."""
+    alone = arguments_of(job.hyper, checkpoints)
+    batches = ranks.share(job.hyper.batch // job.hyper.at_once)
+    return alone if ranks.count() == 1 else {**alone, "gradient_accumulation_steps": batches,
+                                             "ddp_find_unused_parameters": False}  # every adapter is used
 
 
 def make_trainer(job: Job, arguments: dict[str, Any], callback: Any) -> Any:
@@ -182,7 +195,8 @@ def _watcher(job: Job, out: Path, watch: Watch | None) -> Any:
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             # The end of an epoch saves in any case, and only after it was measured.
-            if not _whole(state.epoch) and time.monotonic() - self.saved > CHECKPOINT_SECONDS:
+            if not _whole(state.epoch) and ranks.from_first(
+                    lambda: time.monotonic() - self.saved > CHECKPOINT_SECONDS):
                 control.should_save = True
 
         def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -191,6 +205,9 @@ def _watcher(job: Job, out: Path, watch: Watch | None) -> Any:
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             self.saved = time.monotonic()
+            ranks.wait_for_all()  # each writes something into the checkpoint
+            if not ranks.is_first():
+                return
             checkpoint = out / CHECKPOINTS / f"checkpoint-{state.global_step}"
             if _whole(state.epoch):
                 export(checkpoint, out / EPOCHS / str(round(state.epoch)), job.base)
@@ -203,7 +220,7 @@ def _watcher(job: Job, out: Path, watch: Watch | None) -> Any:
                 control.should_training_stop = True
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-            if watch is None or not ({"loss", "eval_loss"} & set(logs or ())):
+            if watch is None or not ranks.is_first() or not ({"loss", "eval_loss"} & set(logs or ())):
                 return
             since, first = self.began or (time.monotonic(), state.global_step)
             done = state.global_step - first
@@ -248,7 +265,7 @@ def _finish(job: Job, out: Path, state: Any, seconds: float, *, resumed: bool) -
         "status": "done", **job.identity, "bf16": uses_bf16(job.hyper), "rows": job.rows, "runs": list(job.runs),
         "best_epoch": best, "epochs": len(epochs), "losses": losses, "held_out_losses": held_out,
         "seconds": round(seconds, 1), "resumed": resumed, "ended": _now(), "versions": _versions(),
-        "adapter_sha256": digest(out / ADAPTER),
+        "adapter_sha256": digest(out / ADAPTER), **({"processes": ranks.count()} if ranks.count() > 1 else {}),
     }
     (out / "curve.svg").write_text(curve(losses, held_out), encoding="utf-8")
     (out / "README.md").write_text(card(about, bases.published_name(job.base)), encoding="utf-8")

@@ -57,7 +57,7 @@ def decide(old: Sequence[Episode], new: Sequence[Episode], group: Callable[[str]
     """
     success, score, tokens = (_by(old, new, of) for of in (_passed, _score, _tokens))
     groups = _groups([*old, *elsewhere[0]], [*new, *elsewhere[1]], group)
-    worse = tuple(name for name, pairs in groups.items() if _clearly_worse(pairs))
+    worse = tuple(sorted(name for name, pairs in groups.items() if _clearly_worse(pairs)))
     if success is None or success.n < FEWEST:
         return False, f"too few tasks to tell: {success.n if success else 0}, and it takes {FEWEST}", worse
     if worse:

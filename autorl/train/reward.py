@@ -10,7 +10,7 @@ from typing import Any
 from autorl.errors import UsageError
 from autorl.replay.store import ReplayStore
 from autorl.train import base as bases
-from autorl.train import fit
+from autorl.train import fit, ranks
 from autorl.train.dataset import Dataset, plain, usable, write
 from autorl.train.fit import Job, Trained, Watch
 from autorl.train.hyper import FEWEST_TASKS, Hyper, lora, split, uses_bf16
@@ -68,10 +68,14 @@ def train(dataset: Dataset | Path, out: Path, *, base: str = "local", hyper: Hyp
     job = Job("reward", base, weights, found.hash, len(rows), found.runs, hyper, trainer,
               {"held_out_rows": len(held_out)})
     trained = fit.fit(job, out, watch)
-    if not (out / NOTES).is_file():
-        _note(out, weights, base, found, held_out)
-    notes = json.loads((out / NOTES).read_text(encoding="utf-8"))
-    return trained, Score(notes["right"], notes["pairs"])
+
+    def notes() -> dict[str, Any]:
+        if not (out / NOTES).is_file():
+            _note(out, weights, base, found, held_out)
+        return dict(json.loads((out / NOTES).read_text(encoding="utf-8")))
+
+    noted = ranks.from_first(notes)
+    return trained, Score(noted["right"], noted["pairs"])
 
 
 def open_reward_model(folder: Path) -> RewardModel:

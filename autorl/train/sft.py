@@ -12,7 +12,7 @@ from typing import Any
 
 from autorl.errors import UsageError
 from autorl.train import base as bases
-from autorl.train import fit
+from autorl.train import fit, ranks
 from autorl.train.dataset import Choice, Dataset
 from autorl.train.fit import Job, Trained, Watch
 from autorl.train.hyper import Hyper, lora, split, uses_bf16
@@ -20,7 +20,9 @@ from autorl.train.hyper import Hyper, lora, split, uses_bf16
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a training would take. tokens: of an epoch; seconds, memory_mb: by trying its longest and a middling row"""
+    """What a training would take. tokens: of an epoch; seconds, memory_mb (of each process, where several train): by
+    trying its longest and a middling row
+    """
 
     rows: int
     held_out_rows: int
@@ -69,8 +71,9 @@ def estimate(dataset: Dataset, *, base: str = "local", hyper: Hyper = Hyper()) -
     rows, held_out = split(_tokens(dataset, weights), hyper)
     lengths = sorted(rows, key=lambda row: len(row["input_ids"]))
     tried = [lengths[-1], lengths[len(lengths) // 2]]
+    shared = [row for row in tried for _ in range(ranks.count())]
     each = fit.seconds_a_token(Job("sft", base, weights, "", len(tried), (), hyper, lambda *how: _trainer(
-        weights, tried, [], hyper, *how)))
+        weights, shared, [], hyper, *how)))
     tokens = sum(len(row["input_ids"]) for row in rows)
     ahead = sum(len(row["input_ids"]) for row in held_out)
     return Estimate(
