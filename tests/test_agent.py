@@ -513,7 +513,7 @@ def test_a_run_killed_at_any_turn_resumes_to_the_same_end(tmp_path: Path) -> Non
     killed = [children.started(children.solve_until_killed, tmp_path / f"{n}.db", tmp_path / f"work-{n}", n)
               for n in range(number)]
     for n, child in enumerate(killed):
-        child.join(60)
+        child.join(300)
         assert child.exitcode == -signal.SIGKILL
         store = ReplayStore(tmp_path / f"{n}.db")
         left = store.get(store.newest()[0].id)
@@ -537,7 +537,7 @@ def test_a_run_killed_at_any_turn_resumes_to_the_same_end(tmp_path: Path) -> Non
 @pytest.mark.parametrize("after", [False, True], ids=["before its effect", "after its effect"])
 def test_a_run_killed_between_deciding_and_observing_looks_before_it_goes_on(after: bool, tmp_path: Path) -> None:
     child = children.started(children.solve_until_killed_in_a_tool, tmp_path / "replay.db", tmp_path / "work", after)
-    child.join(60)
+    child.join(300)
     assert child.exitcode == -signal.SIGKILL
     store = ReplayStore(tmp_path / "replay.db")
     left = store.get(store.newest()[0].id)

@@ -312,7 +312,7 @@ def test_of_two_processes_that_begin_one_id_with_different_tasks_one_gets_it(tmp
     said = [tmp_path / f"said-{n}" for n in range(3)]
     writers = [children.started(_begin_the_same, path, n, said[n]) for n in range(3)]
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
     told = [dict(line.split(" ", 1) for line in text.read_text().splitlines()) for text in said]
     store = ReplayStore(path)
     for number in range(20):
@@ -504,7 +504,7 @@ def test_a_run_whose_server_stays_away_is_told_and_goes_on_in_another_process(
     child = children.started(_solve_without_server, fragile.url, said)
     _wait(lambda: said.exists() and "calls" in said.read_text())
     fragile.crash()
-    child.join(60)
+    child.join(300)
     assert "did not come back for 1 s. Start the server again" in said.read_text()
     fragile.start()
     store = ReplayStore(fragile.url)

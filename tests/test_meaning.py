@@ -114,7 +114,7 @@ def test_every_task_gets_its_vector_in_the_background(store: ReplayStore, monkey
     (wanted,) = store.embedder.embed(["Task number 7"])
     assert store.ready() == 1_500, "it is told, and not waited for"
     assert store._vectors._thread is not None
-    store._vectors._thread.join(60)
+    store._vectors._thread.join(300)
     assert store.ready() == 0
     found = store.by_meaning(wanted, limit=5)
     assert found[0][1] == pytest.approx(1.0, abs=1e-5)

@@ -164,7 +164,7 @@ def test_processes_that_find_an_old_store_at_once_bring_it_up_once(where: str, t
     said = tmp_path / "said"
     writers = [children.started(children.write_runs, where, f"p{n}", 2, 1, said) for n in range(4)]
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
     assert sorted(said.read_text().split()) == sorted([f"p{n}" for n in range(4)] + ["done"] * 4)
     store = ReplayStore(where)
     assert store.counts()["finished"] == 3 + 8

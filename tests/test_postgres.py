@@ -289,7 +289,7 @@ def test_two_processes_that_make_the_store_at_once_make_it_once(url: str, tmp_pa
     said = tmp_path / "said"
     writers = [children.started(children.write_runs, url, f"p{n}", 1, 1, said) for n in range(4)]
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
     assert Counter(line.split()[1] for line in said.read_text().splitlines()) == {"done": 4}
     assert ReplayStore(url).counts()["finished"] == 4
 

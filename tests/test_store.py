@@ -317,7 +317,7 @@ def test_two_processes_that_make_the_store_at_once_make_it_once(tmp_path: Path) 
     path, said = tmp_path / "new" / "replay.db", tmp_path / "said"
     writers = [children.started(children.write_runs, path, f"p{n}", 1, 1, said) for n in range(4)]
     for writer in writers:
-        writer.join(60)
+        writer.join(300)
     assert Counter(line.split()[1] for line in said.read_text().splitlines()) == {"done": 4}
     assert ReplayStore(path).counts()["finished"] == 4
 

@@ -79,7 +79,7 @@ def keep_orders(folder, name, count):
 def test_two_who_rank_at_once_lose_nothing(tmp_path):
     children = [started(keep_orders, tmp_path, name, 200) for name in ("Ada", "Grace")]
     for child in children:
-        child.join(60)
+        child.join(300)
     found, wrong = opinions.read(tmp_path)
     assert wrong == []
     for name in ("Ada", "Grace"):
@@ -102,7 +102,7 @@ def test_what_was_kept_survives_a_kill(tmp_path):
         while not acknowledged.exists() or len(acknowledged.read_bytes()) < 60:
             time.sleep(0.01)
         os.kill(child.pid, signal.SIGKILL)
-        child.join(60)
+        child.join(300)
         found, _ = opinions.read(tmp_path)
         kept = [one.ranker for one in found]
         assert set(kept) >= {f"Ada {number}" for number in acknowledged.read_text().split()}
@@ -124,7 +124,7 @@ def keep_orders_on_a_small_disk(folder, bytes_):
 
 def test_a_full_disk_is_told_and_what_is_there_stays_whole(tmp_path):
     child = started(keep_orders_on_a_small_disk, tmp_path, 5000)
-    child.join(60)
+    child.join(300)
     assert "Make room on its disk" in (tmp_path / "stopped").read_text()
     found, wrong = opinions.read(tmp_path)
     assert len(found) > 3

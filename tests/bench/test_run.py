@@ -110,7 +110,7 @@ def undisturbed(tmp_path_factory):
 def test_a_run_killed_at_any_moment_goes_on_without_repeating_or_losing_an_episode(completions, undisturbed):
     folder = begun()
     child = started(run_until_killed, folder, completions)
-    child.join(60)
+    child.join(300)
     assert child.exitcode == -signal.SIGKILL
     assert run.state(folder)[0] == "killed"
     before = {episode.run for episode in episodes(folder)}
@@ -123,7 +123,7 @@ def test_a_run_killed_again_and_again_comes_to_its_end():
     folder = begun(held_out=2)
     for _ in range(3):
         child = started(run_until_killed, folder, 15)
-        child.join(60)
+        child.join(300)
         assert child.exitcode == -signal.SIGKILL
     assert run.resume(folder, given=GIVEN).status == "complete"
     assert len(outcomes(folder)) == len(episodes(folder))
@@ -177,7 +177,7 @@ def test_a_model_that_dies_stops_the_grid_which_can_go_on():
 def test_a_full_disk_stops_the_grid_which_can_go_on():
     folder = begun()
     child = started(run_on_a_small_disk, folder, 300_000)
-    child.join(60)
+    child.join(300)
     assert "StoreUnavailable" in (folder / "stopped").read_text()
     assert run.state(folder)[0] in ("failed", "killed")  # the ledger's own disk may be full, too
     assert run.resume(folder, given=GIVEN).status == "complete"

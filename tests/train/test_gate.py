@@ -247,7 +247,7 @@ def gate_until_killed(home: Path, here: Path, deadly: int) -> None:
 def test_a_gate_that_was_killed_goes_on(home: Path, store: ReplayStore, deadly: int) -> None:
     doors.project()
     child = started(gate_until_killed, home, Path.cwd(), deadly)
-    child.join(60)
+    child.join(300)
     assert child.exitcode == -9
     (folder,) = (settings.home() / "gates").iterdir()
     lines = (folder / measure.LEDGER).read_text().splitlines()

@@ -212,7 +212,7 @@ def loop_until_killed(home: Path, here: Path, root: Path, word: str) -> None:
 def test_a_loop_that_is_killed_in_every_phase_comes_to_the_same_end(home: Path, tmp_path: Path) -> None:
     for word in KILLED_AT:
         child = started(loop_until_killed, home, Path.cwd(), tmp_path, word)
-        child.join(60)
+        child.join(300)
         assert child.exitcode == -signal.SIGKILL, f"it told of {word}"
     skills = Skills(tmp_path, 0.3, 0.6, 1.0)
     store = ReplayStore(home / "replay.db")

@@ -203,7 +203,7 @@ def add_until_killed(home: Path, base: Path, folder: Path) -> None:
 def test_a_process_that_is_killed_while_it_keeps_a_policy_leaves_none(tmp_path: Path, home: Path, tiny: Path) -> None:
     folder = trained(tmp_path)
     child = started(add_until_killed, home, tiny, folder)
-    child.join(60)
+    child.join(300)
     assert child.exitcode == -signal.SIGKILL
     store = ReplayStore()
     assert store.policies() == []
