@@ -72,9 +72,10 @@ class Search:
             self._vectors.update(self._store.vectors([c.task for c in rest], self._store.embedder.name))
             yield from sorted(rest, key=lambda c: self._worth(c, self.likeness(c.task)), reverse=True)
 
-    def _worth(self, candidate: Candidate, likeness: float) -> tuple[float, float, int]:
+    def _worth(self, candidate: Candidate, likeness: float) -> tuple[float, float, int, str]:
         gain = curate.lift(candidate) if self._mode == "verified+useful" else 0.0
-        return likeness * max(0.0, 1 + gain * (1 if gain > 0 else HARM)), candidate.score, -candidate.steps
+        return (likeness * max(0.0, 1 + gain * (1 if gain > 0 else HARM)), candidate.score, -candidate.steps,
+                candidate.task)  # of equals the same one everywhere
 
     def _fused(self, width: int) -> dict[str, float]:
         """The tasks nearest by words and by meaning, best first, each with its likeness to the nearest, in 0..1."""
