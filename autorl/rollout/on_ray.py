@@ -130,7 +130,8 @@ class _Crew:
             self._ray.kill(worker.actor)
 
     def _free(self) -> _Worker:
-        """A worker with the least in hand, which gets one episode more."""
+        """A worker with the least in hand, which gets one episode more. Raises what `_start` raises."""
+        until = time.monotonic() + HIRING
         while True:
             if self._end:
                 raise self._end
@@ -140,44 +141,40 @@ class _Crew:
                 if worker and worker.busy < room:
                     worker.busy += 1
                     return worker
-                enough = len(self._workers) + self._starting.total() >= self._wanted
-                if enough:
+                if len(self._workers) + self._starting.total() >= self._wanted:
                     self._changed.wait(1.0)
-            if not enough:
-                self._start()
-
-    def _start(self) -> None:
-        """Have one more worker. Raises UsageError for one of another version, ClusterLost when there is none at all."""
-        until = time.monotonic() + HIRING
-        while True:
-            with self._changed:
+                    continue
                 there = self._starting + Counter(worker.node for worker in self._workers)
-                node = min(self._head.patiently(self._nodes), key=lambda node: there[node], default=None)
-                self._starting[str(node)] += 1
-            try:
-                worker = self._head.patiently(lambda node=node: self._begun(node))  # type: ignore[misc]
-                with self._changed:
-                    self._workers.append(worker)
-                return
-            except _LOST() as error:
-                self._head.check()
-                if time.monotonic() > until and not self._workers:
+                node = min(self._head.patiently(self._nodes), key=lambda node: there[node], default="")
+                self._starting[node] += 1
+            self._start(node, until)
+
+    def _start(self, node: str, until: float) -> None:
+        """Try to have one more worker. Raises UsageError for one of another version, ClusterLost when there was none
+        until `until`."""
+        worker: _Worker | None = None
+        try:
+            worker = self._head.patiently(lambda: self._begun(node))
+        except _LOST() as error:
+            self._head.check()
+            if time.monotonic() > until:
+                if not self._workers:
                     self._end = ClusterLost(f"the Ray cluster gave no worker for {HIRING:g} s",
                                             f"ray status tells what it has. Ray says: {first_line(error)}")
                     raise self._end from error
-                if time.monotonic() > until:
-                    self._wanted = max(1, len(self._workers))  # then fewer do it
-                    return
-            finally:
-                with self._changed:
-                    self._starting[str(node)] -= 1
-                    self._changed.notify_all()
-            time.sleep(0.5)
+                self._wanted = max(1, len(self._workers))  # then fewer do it
+            else:
+                time.sleep(0.5)
+        finally:
+            with self._changed:
+                self._starting[node] -= 1
+                self._workers += [worker] if worker else []
+                self._changed.notify_all()
 
-    def _begun(self, node: str | None) -> _Worker:
+    def _begun(self, node: str) -> _Worker:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        if node is None:
+        if not node:
             raise self._ray.exceptions.NodeDiedError("no node is alive")
         # Episodes wait for models far more than they compute.
         actor: Any = self._ray.remote(_worker()).options(

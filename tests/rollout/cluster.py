@@ -30,11 +30,15 @@ class Nodes:
     def add(self) -> None:
         self.second: Any = self._cluster.add_node(num_cpus=1)
 
-    def kill_second(self) -> None:
-        """Every process of the node that is not the head, at once."""
+    def in_second(self) -> list[int]:
+        """The processes of the node that is not the head."""
         (raylet,) = self.second.all_processes["raylet"]
         assert raylet.process.poll() is None, "it had died before"
-        kill(raylet.process.pid, *children(raylet.process.pid))
+        return [raylet.process.pid, *children(raylet.process.pid)]
+
+    def kill_second(self) -> None:
+        """Every process of the node that is not the head, at once."""
+        kill(*self.in_second())
 
     def stop(self) -> None:
         self._cluster.shutdown()

@@ -19,8 +19,11 @@ def some_tasks(count: int) -> list[Task]:
     return [some[number % len(some)].model_copy(update={"id": f"task-{number}"}) for number in range(count)]
 
 
-def answers(latency: float) -> Callable[[dict[str, Any]], Reply]:
-    """What a server answers that says the steps of the shortest way, each after so many seconds."""
+def answers(latency: float, first: Callable[[], object] = bool) -> Callable[[dict[str, Any]], Reply]:
+    """What a server answers that says the steps of the shortest way, each after so many seconds.
+
+    first: what is done, or waited for, before an answer
+    """
     load_pack("warehouse")
     from autorl_tools.warehouse.asked import Asked
     from autorl_tools.warehouse.solver import plan
@@ -32,6 +35,7 @@ def answers(latency: float) -> Callable[[dict[str, Any]], Reply]:
     ways = {task.text: way(task) for task in tasks.load(WORLD).tasks}
 
     def answer(body: dict[str, Any]) -> Reply:
+        first()
         time.sleep(latency)
         messages = body["messages"]
         asked = max(n for n, message in enumerate(messages) if "Task: " in message["content"])  # after the exemplars

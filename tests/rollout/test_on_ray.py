@@ -56,14 +56,22 @@ class TestOnRay(ExecutorSuite):
         return choose("ray", store=NOWHERE, address=nodes.address)
 
 
-def owners(server: Server, url: str) -> set[str]:
+def owners(server: Server, url: str, which: str = "") -> set[int]:
     """The processes that wrote the runs of a store."""
     schema = url.partition("schema=")[2]
-    return {owner for (owner,) in server.ask(f"SELECT DISTINCT owner FROM {schema}.runs")}
+    return {int(owner.split(":")[1]) for (owner,) in server.ask(f"SELECT DISTINCT owner FROM {schema}.runs {which}")}
 
 
 def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(executor, planned, store, server, url) -> None:
-    done = list(collect(planned(store), some_tasks(12), Plan(attempts=1), concurrency=4, on=executor))
+    def both_work() -> None:
+        """One of them may be there long before the other."""
+        until = time.monotonic() + 60
+        while len(owners(server, url)) < 2 and time.monotonic() < until:
+            time.sleep(0.2)
+
+    with serving(answers(0.0, both_work)) as model:
+        agent = Agent(model="openai:planned", base_url=model.url, tools=[TOOLS], store=store, recall=Recall(k=0))
+        done = list(collect(agent, some_tasks(12), Plan(attempts=1), concurrency=4, on=executor))
     assert [attempt.trajectory.task.id for attempt in done] == [f"task-{n}" for n in range(12)]
     assert all(attempt.trajectory.verified for attempt in done)
     kept = {run.id: run for run in map(store.get, [attempt.trajectory.id for attempt in done])}
@@ -77,10 +85,13 @@ def test_a_node_killed_in_the_middle_loses_no_episode_and_doubles_none(
         nodes: Nodes, executor, planned, store, server, url) -> None:
     tasks = some_tasks(24)
     done: list[Attempt] = []
+    killed = False
     for attempt in collect(planned(store), tasks, Plan(attempts=1), concurrency=6, on=executor):
         done.append(attempt)
-        if len(done) == 4:
+        if not killed and owners(server, url, "WHERE status = 'running'").intersection(nodes.in_second()):
             nodes.kill_second()
+            killed = True
+    assert killed
     nodes.add()
     assert sorted(attempt.trajectory.task.id for attempt in done) == sorted(task.id for task in tasks)
     assert all(attempt.trajectory.verified for attempt in done)
