@@ -121,7 +121,7 @@ class Agent:
             )
         trajectory = Trajectory(id=run or new_run_id(), task=task, recalled=as_recalled(recalled.exemplars),
                                 provenance=self._provenance(recalled))
-        return self._go_on(trajectory, recalled.exemplars, verifier, watcher)
+        return self._go_on(trajectory, recalled.exemplars, verifier, watcher, new=True)
 
     def resume(self, run: str, *, verify: Judge | Verifier | None = None, watcher: Watcher | None = None) -> Trajectory:
         """Take a run that was cut off (or ran into a limit) up again at its next step.
@@ -147,10 +147,12 @@ class Agent:
         return Workspace((self.workspaces or settings.home() / "runs") / run, self.readable)
 
     def _go_on(self, trajectory: Trajectory, exemplars: Sequence[Exemplar], verifier: Verifier | None,
-               watcher: Watcher | None) -> Trajectory:
+               watcher: Watcher | None, *, new: bool = False) -> Trajectory:
         workspace = self.workspace(trajectory.id)
         journals = [journal for journal in (self.store, watcher) if journal is not None]
         run = Run.start(trajectory, exemplars, journals)
+        if new:
+            workspace.clear()  # only now is it known that no other run of this store has the name
         if run.trajectory.steps and run.trajectory.steps[-1].observation is None:
             run = run.observed(Observation(text=INTERRUPTED, ok=False))
         surroundings = RunContext(workspace, trajectory.task, self.ask)

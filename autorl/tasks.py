@@ -5,7 +5,7 @@ together, such as a career), `language` (a code such as `de`) and `brief` (what 
 asked, a list of texts).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -13,9 +13,9 @@ from typing import Any, Protocol, runtime_checkable
 from pydantic import ValidationError
 
 from autorl import content
-from autorl.errors import AutorlError, UnknownName, UsageError
+from autorl.errors import AutorlError, UsageError
 from autorl.types import Task
-from autorl.verify.checks import Verifier
+from autorl.verify.checks import AtLeast, Verifier, by_name
 
 SUFFIX = ".jsonl"
 GROUP, LANGUAGE, BRIEF = "group", "language", "brief"
@@ -144,6 +144,17 @@ def brief(task: Task) -> tuple[str, ...]:
     return tuple(task.requirements.get(BRIEF, ()))
 
 
+def judged_by(tasks: Sequence[Task], verifier: str | None) -> tuple[Task, ...]:
+    """The tasks with another verifier than their own, where one is named; NAME>=BAR is one with a bar of its own.
+
+    Raises what `by_name` raises.
+    """
+    if verifier is None:
+        return tuple(tasks)
+    by_name(verifier, verifiers())
+    return tuple(task.model_copy(update={"verifier": verifier}) for task in tasks)
+
+
 def verifiers() -> dict[str, Verifier]:
     """The verifiers of all tool packs, by name. Raises UsageError for a pack that does not import."""
     return {name: verifier for pack in content.packs() for name, verifier in content.load_pack(pack).verifiers.items()}
@@ -157,13 +168,11 @@ def misunderstood(task: Task, known: Mapping[str, Verifier]) -> Iterator[str]:
     """
     if task.verifier is None:
         return
-    if task.verifier not in known:
-        yield str(UnknownName("verifier", task.verifier, known))
-        return
-    verifier = known[task.verifier]
-    if not isinstance(verifier, Understanding):
-        return
     try:
+        verifier = by_name(task.verifier, known)
+        verifier = verifier.of if isinstance(verifier, AtLeast) else verifier
+        if not isinstance(verifier, Understanding):
+            return
         declared = verifier.asked(task)
         said = verifier.asked(task.model_copy(update={"requirements": {}}))
     except AutorlError as error:

@@ -33,6 +33,12 @@ class Workspace:
         self._pending: dict[str, Callable[[], object]] = {}
         self._due: dict[str, float] = {}
 
+    def clear(self) -> None:
+        """Begin with nothing: what another store's run of the same name left here goes into a folder beside it."""
+        if any(self.root.iterdir()):
+            self.root.rename(self.root.with_name(f"{self.root.name}.before-{time.time_ns():x}"))
+            self.root.mkdir()
+
     def path(self, name: str, *, write: bool = False) -> Path:
         """Where `name` lies. It is resolved first, then checked.
 

@@ -1,8 +1,9 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from autorl import Agent, Recall, ReplayStore, Sampling, Task, Trajectory
+from autorl import Agent, Recall, ReplayStore, RunContext, Sampling, Task, Trajectory, tool
 from autorl.errors import ModelUnavailable, UsageError
 from autorl.models.base import Request
 from autorl.models.scripted import Scripted
@@ -85,3 +86,30 @@ def test_threads_collect_the_same_attempts(agent: Agent) -> None:
 def test_it_takes_a_store() -> None:
     with pytest.raises(UsageError, match="takes a store"):
         list(collect(Agent(model=Counting(), tools=[ping]), tasks(0)))
+
+
+def test_a_run_begins_with_nothing_of_its_namesake_in_another_store(tmp_path: Path) -> None:
+    """Attempts have the same names in every store, and the runs of one home lie in one folder."""
+    @tool
+    def keep(context: RunContext) -> str:
+        """Keep a file."""
+        there = [path.name for path in context.workspace.root.iterdir()]
+        context.workspace.write("kept.txt", b"x")
+        return f"There were {len(there)} files"
+
+    def answer(request: Request) -> str:
+        return say("finish", answer="done") if len(request.messages) > 2 else say("keep")
+
+    def collected_in(name: str) -> Trajectory:
+        store = ReplayStore(tmp_path / name)
+        agent = Agent(model=Scripted(answer), tools=[keep], store=store, recall=Recall(k=0),
+                      workspaces=tmp_path / "runs")
+        (done,) = collect(agent, [Task(text="Do it")], Plan(attempts=1))
+        store.close()
+        return done.trajectory
+
+    first, second = collected_in("one.db"), collected_in("two.db")
+    assert first.id == second.id
+    assert [run.steps[0].observation.text for run in (first, second)] == ["There were 0 files"] * 2  # type: ignore[union-attr]
+    (before,) = (tmp_path / "runs").glob("*.before-*")
+    assert (before / "kept.txt").read_bytes() == b"x", "and nothing is lost"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from autorl.errors import UnknownName
+from autorl.errors import UnknownName, UsageError
 from autorl.types import Exemplar, Task, Trajectory, Verdict
-from autorl.verify.checks import FunctionVerifier, by_person, choose, judge
+from autorl.verify.checks import FunctionVerifier, by_name, by_person, choose, judge
 from autorl.workspace import Workspace
 from tests.worlds import FAILED, PASSED, a_run
 
@@ -94,3 +94,20 @@ def test_a_person_s_word_is_a_verdict() -> None:
     assert by_person(True, "neat") == Verdict(verifier="person@1", passed=True, score=1.0, why="neat")
     assert by_person(False).score == 0.0
     assert PASSED.passed
+
+
+def test_a_verifier_takes_a_bar_of_ones_own_and_its_verdict_names_it() -> None:
+    half = FunctionVerifier(lambda _: 0.5)
+    known = {"half": half}
+    for bar, passed in (("0.5", True), ("0.51", False), ("0", True), (".2", True)):
+        verifier = by_name(f"half>={bar}", known)
+        said = judge(verifier, a_run(), Workspace(Path("work")))
+        assert (said.passed, said.score) == (passed, 0.5)
+        assert said.verifier == f"lambda>={float(bar):g}@1"
+    assert by_name("half", known) is half
+
+
+@pytest.mark.parametrize("bar", ["", "much", "2", "-1", "nan", "0.5>=0.2"])
+def test_a_bar_that_is_none_is_refused_with_the_one_that_was_given(bar: str) -> None:
+    with pytest.raises(UsageError, match=f"'{bar}' is no bar"):
+        by_name(f"half>={bar}", {"half": FunctionVerifier(lambda _: 0.5)})

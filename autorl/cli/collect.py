@@ -26,6 +26,8 @@ def collect(
         show_default=False)] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of a run. [default: 20]")] = None,
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
+    verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's verifier, or one with a bar "
+                                                 "of your own, 'slides>=0.2'. [default: the task's]")] = None,
     on: On = "threads",
     address: Address = None,
     skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Leave out lines that hold no task.")] = False,
@@ -53,7 +55,8 @@ def collect(
     agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
     attempts = tokens = 0
     solved: set[str] = set()
-    for attempt in roll_out(agent, found.tasks, Plan(n, successes, seed), concurrency=concurrency, on=where):
+    wanted = task_sets.judged_by(found.tasks, verifier)
+    for attempt in roll_out(agent, wanted, Plan(n, successes, seed), concurrency=concurrency, on=where):
         run = attempt.trajectory
         attempts, tokens = attempts + 1, tokens + run.usage.completion_tokens
         solved |= {run.task.id} if run.verified else set()

@@ -22,6 +22,9 @@ def improve(
                                                          "[default: slides]")] = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Attempts at each task of a round, at most.")] = 4,
     successes: Annotated[int, typer.Option(min=1, help="Successes after which a task is left.")] = 2,
+    verifier: Annotated[str | None, typer.Option(help="Who decides success while it collects: a tool pack's "
+                                                 "verifier, or one with a bar of your own, 'slides>=0.2'. "
+                                                 "[default: the task's]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of each training, at most. [default: 3]")] = None,
     choose_on: Annotated[int, typer.Option(min=0, help="Learning tasks that choose between the epochs by rollouts; 0 "
                                                        "chooses by the held-out loss.")] = 0,
@@ -56,9 +59,9 @@ def improve(
     folder = out or settings.home() / "loops" / tasks.replace("/", "-").removesuffix(".jsonl")
     hyper = Hyper(epochs=epochs) if epochs else Hyper()
     done = loop.improve(
-        open_store(store), folder, task_sets.load(tasks).tasks, task_sets.load(held_out).tasks, plan,
-        train=loop.distil(plan, hyper), concurrency=concurrency, tell=(lambda _: None) if as_json else say,
-        on=executor(on, address, store))
+        open_store(store), folder, task_sets.judged_by(task_sets.load(tasks).tasks, verifier),
+        task_sets.load(held_out).tasks, plan, train=loop.distil(plan, hyper), concurrency=concurrency,
+        tell=(lambda _: None) if as_json else say, on=executor(on, address, store))
     if as_json:
         give(done.model_dump(mode="json"))
         return

@@ -45,8 +45,9 @@ def solve(
     max_tokens: Annotated[int | None, typer.Option(help="Of one completion. [default: 512]")] = None,
     max_steps: Annotated[int | None, typer.Option(help="Of the run. [default: 20]")] = None,
     max_seconds: Annotated[float | None, typer.Option(help="Of the run. [default: 600]")] = None,
-    verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's, or the reward model in a "
-                                                 "folder, reward:FOLDER. [default: the tool pack's]")] = None,
+    verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's verifier, one with a bar of "
+                                                 "your own, 'slides>=0.2', or the reward model in a folder, "
+                                                 "reward:FOLDER. [default: the tool pack's]")] = None,
     store: Store = None,
     as_json: Json = False,
 ) -> None:

@@ -164,7 +164,7 @@ class Local:
         params.n_ctx = self._context * self._slots
         # Decoding threads wait for each other at every layer: with one on each core, any other load on the
         # machine makes a token take ten times as long. Half of them cost a fifth of the speed on two cores.
-        cores = os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         params.cpuparams.n_threads = max(1, cores // 2)
         params.cpuparams.poll = 0
         params.cpuparams_batch.n_threads = cores

@@ -1,6 +1,7 @@
 """What decides success: verifiers from functions, from a person, and by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from autorl.errors import UnknownName, UsageError
@@ -48,6 +49,25 @@ class FunctionVerifier:
         return Verdict(verifier=verifier, passed=value >= 1, score=float(value))
 
 
+class AtLeast:
+    """Another verifier with a bar of one's own: what it scores `bar` (0..1) or more passes.
+
+    A policy that passes nothing yet learns from its best runs this way, under a bar that rises with it (as in ReST,
+    Gulcehre et al. 2023). The verdicts say under which bar a run passed: `slides>=0.2@2`.
+    """
+
+    def __init__(self, of: Verifier, bar: float) -> None:
+        self.of, self.bar = of, bar
+        self.name, self.version = f"{of.name}>={bar:g}", of.version
+
+    def __call__(
+        self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
+    ) -> Verdict:
+        verdict = self.of(task, trajectory, workspace, exemplars)
+        return verdict.model_copy(update={"verifier": f"{self.name}@{self.version}",
+                                          "passed": verdict.score >= self.bar})
+
+
 def judge(
     verifier: Verifier, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
 ) -> Verdict:
@@ -62,15 +82,29 @@ def judge(
 def choose(task: Task, verify: "Judge | Verifier | None", known: Mapping[str, Verifier]) -> Verifier | None:
     """The verifier for a task: the caller's, the one the task names, the packs' first, or none.
 
-    Raises UnknownName for a name that no pack has.
+    Raises what `by_name` raises for the name that a task gives.
     """
     if verify is not None:
         return verify if hasattr(verify, "version") else FunctionVerifier(verify)  # type: ignore[return-value]
     if task.verifier is not None:
-        if task.verifier not in known:
-            raise UnknownName("verifier", task.verifier, known)
-        return known[task.verifier]
+        return by_name(task.verifier, known)
     return next(iter(known.values()), None)
+
+
+def by_name(name: str, known: Mapping[str, Verifier]) -> Verifier:
+    """The verifier of that name; `NAME>=BAR` is the one called NAME with a bar of one's own (see `AtLeast`).
+
+    Raises UnknownName for a name that no pack has, UsageError for a bar that is no number from 0 to 1.
+    """
+    name, barred, bar = name.partition(">=")
+    if name not in known:
+        raise UnknownName("verifier", name, known)
+    if not barred:
+        return known[name]
+    with suppress(ValueError):
+        if 0 <= float(bar) <= 1:
+            return AtLeast(known[name], float(bar))
+    raise UsageError(f"'{bar}' is no bar for the score of '{name}'", f"Write a number from 0 to 1: {name}>=0.2")
 
 
 def by_person(passed: bool, why: str = "") -> Verdict:
