@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay import database
+from autorl.replay import database, tsearch
 from autorl.replay import postgres as postgres_store
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Task
@@ -329,13 +329,71 @@ def test_many_vectors_get_an_index_that_answers_as_looking_at_each_does(
     assert any("Index Scan using meaning_" in line for line in plan)
 
 
-def test_what_is_common_is_seen_from_a_sample(url: str) -> None:
+def test_what_is_common_is_seen_from_a_sample(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tsearch, "FEW", 0)
     store = ReplayStore(url)
     store.add([a_run(f"Make a deck for the team {n}", verdict=PASSED) for n in range(3_000)]
               + [a_run("Make decks for the team about zymurgy", id="rare", verdict=PASSED)])
     with store._database.reading() as connection:
-        held = store._database._words.held(connection, ["decks", "zymurgy", "nothing"])
-    assert {word.query for word in held[:2]} == {"'zymurgi'", "'noth'"}
-    assert max(word.tasks for word in held[:2]) < 50
-    assert held[2].tasks == pytest.approx(3_001, rel=0.2)
+        _, met = store._database._words.met(connection, ["decks", "zymurgy", "nothing"])
+    assert {word.query for word in met[:2]} == {"'zymurgi'", "'noth'"}
+    assert max(word.tasks for word in met[:2]) < 50
+    assert met[2].tasks == pytest.approx(3_001, rel=0.2)
     assert len(store.by_words("a deck for the zymurgy team", limit=5)) == 1
+
+
+@pytest.mark.parametrize("seed", [7, 8, 9])
+def test_few_tasks_are_found_in_memory_as_the_server_finds_them(
+    url: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawing = random.Random(seed)
+    words = ["the", "team", "deck", "decks", "make", "making", "über", "Zürich", "x_y", "2026", "don't", "e-mail", "茶",
+             *(f"word{n}" for n in range(200))]
+
+    def some_text(longest: int = 12) -> str:
+        return " ".join(words[int(len(words) * drawing.random() ** 4)] for _ in range(drawing.randint(1, longest)))
+
+    def by_server() -> list[list[tuple[str, float]]]:
+        with monkeypatch.context() as patch:
+            patch.setattr(tsearch, "FEW", 0)
+            store = ReplayStore(url)
+            found = [store.by_words(text, limit=20) for text in asked]
+        assert isinstance(store._database._words._tasks, tsearch.OnServer)
+        store.close()
+        return found
+
+    store, other = ReplayStore(url), ReplayStore(url)
+    store.add([a_run(text) for text in dict.fromkeys(some_text() for _ in range(900))])
+    asked = ["the team", "team", *(some_text(8) for _ in range(80))]
+    assert [store.by_words(text, limit=20) for text in asked] == by_server()
+    assert isinstance(store._database._words._tasks, tsearch.InMemory)
+
+    other.add([a_run(text) for text in dict.fromkeys(some_text() for _ in range(100))])
+    assert [store.by_words(text, limit=20) for text in asked] == by_server(), "what another process added is seen"
+
+    monkeypatch.setattr(tsearch, "FEW", 950)
+    assert [store.by_words(text, limit=20) for text in asked] == by_server()
+    assert isinstance(store._database._words._tasks, tsearch.OnServer), "there are too many by now"
+
+
+def test_tasks_that_two_threads_fetched_are_taken_into_memory_once() -> None:
+    tasks = tsearch.InMemory()
+    rows = [(1, "a", "Make tea", "make tea"), (3, "b", "More tea", "more tea")]
+    for fetched in (rows[:1], rows, rows[:1], []):
+        tasks.take(fetched)
+    assert (tasks.last, tasks.holding("tea"), tasks.holding("bees")) == (3, 2, 0)
+
+
+def test_what_is_asked_often_stays_planned(url: str) -> None:
+    store = ReplayStore(url)
+    write(store, a_run("Make tea", verdict=PASSED))
+
+    def ask() -> list[str]:
+        store.by_words("tea", limit=5)
+        store.get_all(["none"])
+        with store._database.reading() as connection:
+            return list(connection.exec_driver_sql("SELECT name FROM pg_prepared_statements ORDER BY 1").scalars())
+
+    before = ask()
+    assert before
+    assert set(before) <= set(ask())

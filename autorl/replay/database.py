@@ -9,13 +9,16 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from math import log
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from autorl.errors import StoreUnavailable, UnreadableRow
 from autorl.replay.schema import HEAD, embeddings, metadata, tasks
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PATIENCE = 30.0
 """Seconds to wait for another's write, and for a server that went away."""
@@ -208,6 +211,27 @@ class Database(ABC):
 def insert(connection: sa.Connection, table: sa.Table) -> Any:
     """An INSERT that knows ON CONFLICT, which both databases spell alike and SQLAlchemy does not."""
     return INSERTS[connection.dialect.name](table)
+
+
+def weight(holding: int, tasks: int) -> float:
+    """What a word weighs that `holding` of so many tasks hold: more, the fewer do.
+
+    A multiple of 2**-20, so that a sum of them is the same to the last bit, in whatever order they are added.
+    """
+    return round(log(1 + tasks / (holding + 0.5)) * 2**20) / 2**20
+
+
+def heaviest(holding: Sequence["np.ndarray[Any, Any]"], weights: Sequence[float], count: int) -> dict[int, float]:
+    """The `count` tasks that share the most, best first and of equals the newest: numbers, with the sum of the weights.
+
+    holding: the numbers of the tasks that hold a word, for each word; weights: what each word weighs
+    """
+    import numpy as np
+
+    numbers, places = np.unique(np.concatenate(holding), return_inverse=True)
+    scores = np.bincount(places, np.repeat(weights, [len(each) for each in holding]))
+    best = np.lexsort((-numbers, -scores))[:count]
+    return dict(zip(numbers[best].tolist(), scores[best].tolist(), strict=True))
 
 
 def weighed(found: Sequence[tuple[str, float, str]], common: Collection[str], limit: int) -> list[tuple[str, float]]:

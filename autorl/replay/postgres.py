@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
+from json import dumps
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -73,7 +74,7 @@ class Postgres(Database):
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._closed = False
-        self._words = Words(self._ask)
+        self._words = Words(self._ask_all)
         self._indexed: dict[str, bool] = {}  # by model, as it was when its vectors were first searched
         self._again(self._migrate, _starts)
         self.meaning = self._prepare_meaning()
@@ -84,7 +85,8 @@ class Postgres(Database):
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        with self._errors(), self._views.connect() as connection:
+        # Committed, not rolled back: with each rollback the driver forgets every statement that it had prepared.
+        with self._errors(), self._views.begin() as connection:
             yield connection
 
     @contextmanager
@@ -113,14 +115,15 @@ class Postgres(Database):
         return self._again(attempt)
 
     def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
-        """A list goes over as one array, so that the text stays the same and the server plans it once."""
+        """A list goes over as one JSON text, so that the statement stays the same and the server plans it once."""
         return self.rows_of(connection, [query], **named)[0]
 
     def rows_of(self, connection: sa.Connection, queries: Sequence[sa.Select[Any]],
                 **named: Any) -> list[Sequence[Any]]:
         """All go over at once, and none waits for the answer to the one before."""
         written = [_written_once(query) for query in queries]
-        return self._ask_all(connection, [(text, {**constants, **named}) for text, constants in written])
+        given = {name: dumps(value) if isinstance(value, list) else value for name, value in named.items()}
+        return self._ask_all(connection, [(text, {**constants, **given}) for text, constants in written])
 
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         return self._words.nearest(connection, text, limit)
@@ -315,10 +318,18 @@ def _written(vector: bytes) -> str:
 
 @cache
 def _written_once(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
-    """A query as SQL with named parameters, and the constants among them."""
+    """A query as SQL with named parameters, and the constants among them.
+
+    A list is a JSON text, which the driver writes sooner than an array. And of that the server sees how long it is, and
+    plans anew for each that is short.
+    """
     compiled = query.compile(dialect=psycopg_dialect())  # type: ignore[no-untyped-call]
-    text = re.sub(r"IN \(__\[POSTCOMPILE_(\w+)\]\)", r"= ANY(%(\1)s)", str(compiled))
-    return text, dict(compiled.params)
+
+    def listed(found: re.Match[str]) -> str:
+        kind = "int" if isinstance(compiled.binds[found[1]].type, sa.Integer) else "text"
+        return f"= ANY(ARRAY(SELECT json_array_elements_text(%({found[1]})s::json)::{kind}))"
+
+    return re.sub(r"IN \(__\[POSTCOMPILE_(\w+)\]\)", listed, str(compiled)), dict(compiled.params)
 
 
 def _starts(error: BaseException | None) -> bool:

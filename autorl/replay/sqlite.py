@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from json import dumps
-from math import log
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -87,8 +86,6 @@ class SQLite(Database):
     def by_words(self, connection: sa.Connection, text: str, limit: int) -> list[tuple[str, float]]:
         # FTS5's own rank looks at every task that holds any of the words. Here each word is looked up by itself, which
         # stops where it turns out to be common, and counts by how few tasks hold it.
-        import numpy as np
-
         bare, common = _bare(connection), []
         ((last,),) = self.rows(connection, database.LAST_TASK)
         most = max(_MANY, (last or 0) // 1_000)
@@ -105,11 +102,8 @@ class SQLite(Database):
             elif len(holding):
                 rare.append(holding)
         if rare:
-            numbers, places = np.unique(np.concatenate(rare), return_inverse=True)
-            sizes = [len(holding) for holding in rare]
-            scores = np.bincount(places, np.repeat([log(1 + last / (size + 0.5)) for size in sizes], sizes))
-            best = np.lexsort((-numbers, -scores))[: limit + database.MORE]
-            found = dict(zip(numbers[best].tolist(), scores[best].tolist(), strict=True))
+            weights = [database.weight(len(holding), last) for holding in rare]
+            found = database.heaviest(rare, weights, limit + database.MORE)
         else:
             together = " AND ".join(f'"{word}"' for word in common[:3])
             found = dict.fromkeys(_holding(bare, together, limit + database.MORE).tolist() if common else [], 0.0)
