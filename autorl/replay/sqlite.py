@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, cached_property
 from json import dumps
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -62,6 +62,8 @@ class SQLite(Database):
 
     def close(self) -> None:
         with self._turn:
+            if writer := self.__dict__.pop("_writer", None):
+                writer.close()
             self._readers.dispose()
             self._writers.dispose()
             self._lock_file.close()
@@ -74,8 +76,13 @@ class SQLite(Database):
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        with self._errors(), self._turn, self._locked(), self._writers.begin() as connection:
-            yield connection
+        with self._errors(), self._turn, self._locked(), self._writer.begin():
+            yield self._writer
+
+    @cached_property
+    def _writer(self) -> sa.Connection:
+        """Kept, for to take it from its pool and give it back takes as long as a write."""
+        return self._writers.connect()
 
     def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
         """Past SQLAlchemy, which takes several times as long to ask as SQLite does to answer."""
@@ -130,9 +137,9 @@ class SQLite(Database):
                  "Let one machine use it, or move it: AUTORL_STORE=FILE, or a PostgreSQL for several")]
 
     def compact(self) -> None:
-        with self._errors(), self._turn, self._locked(), self._writers.connect() as connection:
-            bare = _bare(connection)
-            connection.rollback()  # VACUUM cannot run inside a transaction
+        with self._errors(), self._turn, self._locked():
+            bare = _bare(self._writer)
+            self._writer.rollback()  # VACUUM cannot run inside a transaction
             for command in ("INSERT INTO task_words(task_words) VALUES ('optimize')", "VACUUM", "ANALYZE",
                             "PRAGMA wal_checkpoint(TRUNCATE)"):
                 bare.execute(command).fetchall()
