@@ -61,13 +61,16 @@ LONG = 10**6
 
 
 class Noted(OpenAIServer):
-    """Notes the bodies that it sends, by run, so that they can be sent again without autorl."""
+    """Notes the bodies that it sends, by run, so that they can be sent again without autorl.
 
-    bodies: dict[str, list[dict[str, Any]]]
+    As texts: millions of small values would make Python look through them for garbage all the time.
+    """
+
+    bodies: dict[str, list[str]]
 
     def _body(self, request: Any) -> dict[str, Any]:
         body = super()._body(request)
-        self.bodies.setdefault(request.run, []).append(body)
+        self.bodies.setdefault(request.run, []).append(json.dumps(body))
         return body
 
 
@@ -94,12 +97,17 @@ def agents(url: str, folder: Path, runs: int) -> dict[str, Any]:
     seed(agent, url)
     server.bodies.clear()
     asked = [task(STORED + number) for number in range(WAVES * runs)]
-    done, told = measured(lambda: list(agent.solve_many(asked, concurrency=runs, verify=right)))
-    assert all(run.verified for run in done), {run.status: run.reason for run in done if not run.verified}
+    done, told = measured(lambda: list(map(outcome, agent.solve_many(asked, concurrency=runs, verify=right))))
+    steps, tokens = map(sum, zip(*done, strict=True))
     (folder / "bodies.json").write_text(json.dumps(list(server.bodies.values())))
     _, size = store.compact()
-    return {**told, "steps": sum(len(run.steps) for run in done), "store_kb": size / 1024 / (len(done) + STORED + 1),
-            "tokens": sum(run.usage.completion_tokens for run in done)}
+    return {**told, "steps": steps, "store_kb": size / 1024 / (len(done) + STORED + 1), "tokens": tokens}
+
+
+def outcome(run: Trajectory) -> tuple[int, int]:
+    """Steps and tokens of a run that passed."""
+    assert run.verified, f"{run.status}: {run.reason}"
+    return len(run.steps), run.usage.completion_tokens
 
 
 def seed(agent: Agent, url: str) -> None:
@@ -118,7 +126,7 @@ def bare(url: str, folder: Path, runs: int) -> dict[str, Any]:
     import openai
     from openai.types.chat import ChatCompletion
 
-    bodies = json.loads((folder / "bodies.json").read_text())
+    bodies = [[json.loads(body) for body in run] for run in json.loads((folder / "bodies.json").read_text())]
     context = httpx2.create_ssl_context()
     clients = [openai.AsyncOpenAI(
         api_key="none", base_url=url, max_retries=0, timeout=300,
