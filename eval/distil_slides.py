@@ -1,12 +1,13 @@
 """From replay to weights on the slide tasks: what the loop makes of the embedded model, on tasks it never learned from.
 
-    python eval/distil_slides.py [--rounds 1] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/distil_slides.py [--rounds 1] [--bar 0.1] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 The loop of `autorl improve` runs on slides/learn, from the bare model and an empty store: constrained attempts with
-replay, LoRA on what passed, the gate. Then slides/held_out is asked of the bare model, free-form without exemplars
-(`ner_before`) and constrained with them (`score_constrained_base`), and of the distilled one, free-form without
-exemplars (`ner_after`, `score_after`) and with them. Called again it goes on where it was ended. `loop_minutes` are of
-collecting, training and the gate, on this machine.
+replay, LoRA on the best of what passed, without exemplars in the prompt, the gate. The bare model makes no deck that
+passes the checker, so what counts as passed while it collects has a bar of its own. Then slides/held_out is asked of
+the bare model, free-form without exemplars (`ner_before`) and constrained with them (`score_constrained_base`), and of
+the distilled one, free-form without exemplars (`ner_after`, `score_after`) and with them. Called again it goes on where
+it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
 """
 
 import argparse
@@ -26,8 +27,9 @@ BASE = "constrained+replay"
 
 
 def figure(estimate: Any, **more: Any) -> dict[str, Any]:
-    """An estimate as a figure to keep."""
-    return {"value": estimate.value, "interval": [estimate.low, estimate.high], "n": estimate.n, **more}
+    """An estimate as a figure to keep; empty where the tasks of a trial are too few for one."""
+    return {} if estimate is None else {
+        "value": estimate.value, "interval": [estimate.low, estimate.high], "n": estimate.n, **more}
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -39,13 +41,17 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     from autorl.replay.store import ReplayStore
     from autorl.settings import Settings
     from autorl.train import improve, measure, rounds
+    from autorl.train.dataset import Choice
 
     learn, held_out = (
         tasks.load(name).tasks[: options.tasks] for name in ("slides/learn", "slides/held_out"))
-    plan = rounds.Plan(rounds=options.rounds, attempts=options.attempts, seeds=(0,), measured=(), chosen=Settings())
+    learn = tasks.judged_by(learn, f"slides>={options.bar:g}")
+    plan = rounds.Plan(rounds=options.rounds, attempts=options.attempts, successes=options.attempts, seeds=(0,),
+                       measured=(), chosen=Settings())
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
-    done = improve.improve(store, loop, learn, held_out, plan, train=improve.distil(plan), concurrency=2,
+    done = improve.improve(store, loop, learn, held_out, plan, concurrency=2,
+                           train=improve.distil(plan, choice=Choice(exemplars=0.0)),
                            tell=lambda line: print(line, file=sys.stderr, flush=True))
     last = done.rulings[-1].new  # measured whatever the gate said of it
 
@@ -88,13 +94,16 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                         "unit": "attempts"},
     }
     store.close()
-    return figures
+    if few := [name for name, each in figures.items() if not each]:
+        print(f"Too few tasks, or nothing to divide by, for {', '.join(few)}", file=sys.stderr)
+    return {name: each for name, each in figures.items() if each}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--attempts", type=int, default=4, help="at each of the 80 learning tasks, in a round")
+    parser.add_argument("--bar", type=float, default=0.1, help="score from which an attempt may be learned from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", type=int, help="of each set, for a trial; all of them by default")
     parser.add_argument("--folder", type=Path, default=user_cache_path("autorl") / "distil-slides")
