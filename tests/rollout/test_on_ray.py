@@ -82,16 +82,27 @@ def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(executor, planne
 
 @pytest.mark.slow
 def test_a_node_killed_in_the_middle_loses_no_episode_and_doubles_none(
-        nodes: Nodes, executor, planned, store, server, url) -> None:
+        nodes: Nodes, executor, store, server, url) -> None:
     tasks = some_tasks(24)
     done: list[Attempt] = []
-    killed = False
-    for attempt in collect(planned(store), tasks, Plan(attempts=1), concurrency=6, on=executor):
-        done.append(attempt)
-        if not killed and owners(server, url, "WHERE status = 'running'").intersection(nodes.in_second()):
-            nodes.kill_second()
-            killed = True
-    assert killed
+    killed = threading.Event()
+
+    def second_works() -> bool:
+        return bool(owners(server, url, "WHERE status = 'running'").intersection(nodes.in_second()))
+
+    def until_the_second_works() -> None:
+        until = time.monotonic() + 60
+        while not killed.is_set() and time.monotonic() < until and not second_works():
+            time.sleep(0.2)
+
+    with serving(answers(0.2, until_the_second_works)) as model:
+        agent = Agent(model="openai:planned", base_url=model.url, tools=[TOOLS], store=store, recall=Recall(k=0))
+        for attempt in collect(agent, tasks, Plan(attempts=1), concurrency=6, on=executor):
+            done.append(attempt)
+            if not killed.is_set() and second_works():
+                killed.set()
+                nodes.kill_second()
+    assert killed.is_set()
     nodes.add()
     assert sorted(attempt.trajectory.task.id for attempt in done) == sorted(task.id for task in tasks)
     assert all(attempt.trajectory.verified for attempt in done)
