@@ -62,15 +62,15 @@ class Filling:
         return self.next is None if size == "all" else len(self.solved) >= size
 
     def until(self, size: Size) -> list[Episode]:
-        """The episodes that brought the store to `size`."""
-        if size == "all":
-            return self.episodes
+        """The episodes that brought the store to `size`; a list of its own, to which no later one comes."""
+        brought: list[Episode] = []
         successes = 0
-        for count, episode in enumerate(self.episodes):
+        for episode in self.episodes:
             if successes == size:
-                return self.episodes[:count]
+                break
+            brought.append(episode)
             successes += episode.recallable
-        return self.episodes
+        return brought
 
     def _in_order(self) -> Iterator[Cell]:
         for attempt in range(self.attempts):

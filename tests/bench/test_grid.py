@@ -118,6 +118,15 @@ def test_what_brought_a_store_to_a_size_ends_with_a_success():
     assert filling.until(0) == []
 
 
+def test_a_store_that_stood_at_a_size_stays_as_it_stood_while_its_filling_goes_on():
+    grid = Grid(a_spec(attempts=1), some_tasks(learn=6))
+    filling = grid.fillings["a", "replay", 0]
+    stood = []
+    play(grid, lambda cell: stood.append((cell.task, filling.until(2))) or True)
+    at_two = next(found for task, found in stood if task == "l2")
+    assert [e.cell.task for e in at_two] == ["l0", "l1"]
+
+
 def test_learning_tasks_come_in_the_stated_order():
     tasks = [Task(text=str(n), id=str(n), requirements={"optimal": optimal}) for n, optimal in enumerate((5, 2, 9, 2))]
     assert ordered(tasks, Fill(order="listed"), 0) == ["0", "1", "2", "3"]
