@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -160,11 +161,9 @@ def serving(folder: Path, *, port: int = 0, size: Size | None = None) -> Iterato
         ranking = Ranking(folder, runs, size)
         token = secrets.token_urlsafe(16)
         try:
-            server = ThreadingHTTPServer(("127.0.0.1", port), type("Handler", (_Handler,), {
-                "ranking": ranking, "token": token}))
+            server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), {"ranking": ranking, "token": token}))
         except OSError as error:
             raise UsageError(f"port {port} cannot be used: {error.strerror}", "Name another one: --port") from error
-        server.daemon_threads = True
         over = threading.Event()
         drawing = threading.Thread(target=ranking.draw, args=(over,), name="draw", daemon=True)
         drawing.start()
@@ -176,6 +175,30 @@ def serving(folder: Path, *, port: int = 0, size: Size | None = None) -> Iterato
             server.shutdown()
             server.server_close()
             drawing.join()
+
+
+class _Server(ThreadingHTTPServer):
+    """Ends the connections that a browser keeps open when it is closed, so that none is answered after that."""
+
+    daemon_threads = True
+
+    def __init__(self, *given: Any) -> None:
+        self._kept_open: set[Any] = set()
+        super().__init__(*given)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._kept_open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._kept_open.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        super().server_close()
+        for request in [*self._kept_open]:
+            with suppress(OSError):  # it has ended by itself
+                request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

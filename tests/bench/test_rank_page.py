@@ -4,6 +4,7 @@ import json
 import threading
 import urllib.error
 import urllib.request
+from http.client import HTTPConnection, HTTPException
 from urllib.parse import urlsplit
 
 import pytest
@@ -149,6 +150,16 @@ def test_a_server_that_is_gone_is_told_on_the_page(played, browser):
     page.until("!document.getElementById('trouble').hidden")
     assert "Is `autorl bench rank` still running?" in page.ask("document.getElementById('trouble').textContent")
     page.close()
+
+
+def test_what_is_sent_after_the_server_was_closed_is_not_answered(played):
+    with rank_page.serving(played) as address:
+        kept_open = HTTPConnection(urlsplit(address).netloc, timeout=60)
+        kept_open.request("GET", urlsplit(address).path)
+        assert kept_open.getresponse().read()
+    with pytest.raises((ConnectionError, HTTPException)):
+        kept_open.request("GET", urlsplit(address).path)
+        kept_open.getresponse()
 
 
 def test_a_slide_is_shown_large_and_nothing_is_asked_of_another_server(address, browser):
