@@ -8,9 +8,10 @@ from shutil import copyfile
 
 from autorl.errors import AutorlError
 from autorl.registry import Pack
+from autorl.replay.recall import shown_before
 from autorl.replay.store import ReplayStore
 from autorl.types import Status, Trajectory, Verdict
-from autorl.verify.checks import PERSON, choose, judge
+from autorl.verify.checks import PERSON, by_name, choose, judge
 from autorl.workspace import Workspace
 
 
@@ -33,7 +34,8 @@ class Review:
 def reverify(store: ReplayStore, load_pack: Callable[[str], Pack], *, limit: int) -> Iterator[Review]:
     """Verify the newest `limit` finished runs with the verifiers of the packs that they used; nothing is written.
 
-    A person's word stands above a verifier's, and is left alone.
+    Each by the one that judged it, with the bar that it had then, or else by the one of its task. A person's word
+    stands above a verifier's, and is left alone.
     """
     for summary in store.newest(limit=limit):
         if summary.status is Status.FINISHED:
@@ -51,10 +53,16 @@ def _verdict(store: ReplayStore, trajectory: Trajectory, load_pack: Callable[[st
     if trajectory.verdict and trajectory.verdict.verifier == PERSON:
         raise AutorlError("a person judged it")
     names = [str(name).partition(":")[0] for name in trajectory.provenance.settings.get("tools") or []]
-    known = {name: verifier for pack in dict.fromkeys(names) for name, verifier in load_pack(pack).verifiers.items()}
-    verifier = choose(trajectory.task, None, known)
+    packs = [load_pack(name) for name in dict.fromkeys(names)]
+    known = {name: verifier for pack in packs for name, verifier in pack.verifiers.items()}
+    judged = trajectory.verdict.verifier.rpartition("@")[0] if trajectory.verdict else ""
+    ours = judged.partition(">=")[0] in known
+    verifier = by_name(judged, known) if ours else choose(trajectory.task, None, known)
     if verifier is None:
         raise AutorlError("its tools have no verifier")
+    exemplars = shown_before(store, trajectory, [pack.seeds for pack in packs if pack.seeds])
+    if len(exemplars) < len(trajectory.recalled):
+        raise AutorlError("an exemplar that it was shown is gone")  # from which it may have copied
     with tempfile.TemporaryDirectory(prefix="autorl-verify-") as folder:
         for artifact in trajectory.artifacts:
             kept = store.file(trajectory.id, artifact)
@@ -64,4 +72,4 @@ def _verdict(store: ReplayStore, trajectory: Trajectory, load_pack: Callable[[st
             target = workspace.path(artifact.path, write=True)
             target.parent.mkdir(parents=True, exist_ok=True)
             copyfile(kept, target)
-        return judge(verifier, trajectory, Workspace(Path(folder)))
+        return judge(verifier, trajectory, Workspace(Path(folder)), exemplars)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from autorl.replay.store import ReplayStore
-from autorl.types import Provenance, Verdict
+from autorl.types import Provenance, Recalled, Verdict
 from tests.cli.conftest import DECK, TASK, Autorl
 from tests.conformance.upkeep import LONG_AGO
 from tests.worlds import FAILED, PASSED, a_run
@@ -84,6 +84,19 @@ def test_today_s_verifier_is_run_over_stored_runs(autorl: Autorl, script: Script
     assert {c.run for c in store.candidates()} == {"other", run}
     autorl("feedback", run, "--bad")
     assert "a person judged it" in autorl("replay", "verify").stdout
+
+
+def test_a_run_is_verified_anew_under_the_bar_that_it_was_judged_by(autorl: Autorl, script: Script) -> None:
+    autorl("solve", TASK, "--model", script(DECK), "--json")
+    strictly = json.loads(autorl("solve", TASK, "--model", script(DECK), "--verifier", "slides>=1", "--json").stdout)
+    assert (strictly["verified"], strictly["verifier"]) == (False, "slides>=1@2")
+    assert json.loads(autorl("replay", "verify", "--json").stdout)["changed"] == []
+    gone = Recalled(run="gone", rank=0, score=1.0)
+    ReplayStore().add([ReplayStore().get(strictly["run"]).model_copy(update={"id": "forgets", "recalled": (gone,)})])
+    assert json.loads(autorl("replay", "verify", "--json").stdout)["skipped"] == {
+        "forgets": "an exemplar that it was shown is gone"}
+    refused = autorl("solve", TASK, "--model", script(DECK), "--verifier", "slides>=2")
+    assert "Write a number from 0 to 1: slides>=0.2" in refused.stderr
 
 
 def test_what_a_run_made_is_kept_beside_the_store(autorl: Autorl, script: Script, home: Path) -> None:
