@@ -320,7 +320,7 @@ def _written(vector: bytes) -> str:
 def _written_once(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
     """A query as SQL with named parameters, and the constants among them.
 
-    A list is a JSON text, which the driver writes sooner than an array. And of that the server sees how long it is, and
+    A list is a JSON text, which the driver writes sooner than an array; and how long an array is the server sees, and
     plans anew for each that is short.
     """
     compiled = query.compile(dialect=psycopg_dialect())  # type: ignore[no-untyped-call]

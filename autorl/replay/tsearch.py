@@ -21,7 +21,7 @@ Ask = Callable[[sa.Connection, Sequence[Question]], list[Sequence[Any]]]
 Found = Sequence[tuple[str, float, str]]
 """Tasks, the best first: id, weight of the rare words that it shares, text."""
 FEW = 20_000
-"""Tasks whose words are kept in memory, at most: with ten stems a task, some 10 MB."""
+"""Tasks whose words are kept in memory, at most: with ten stems and a hundred letters a task, 12 MB."""
 _STRETCHES, _SAMPLE = 8, 1_024
 """A sample of tasks says how common a word is: so many stretches of so many tasks each."""
 _MANY, _ROOM = 300, 600

@@ -42,11 +42,14 @@ def executor(nodes: Nodes, url: str) -> Executor:
     return choose("ray", store=url, address=nodes.address)
 
 
+def planner(url: str, store: ReplayStore) -> Agent:
+    return Agent(model="openai:planned", base_url=url, tools=[TOOLS], store=store, recall=Recall(k=0))
+
+
 @pytest.fixture
 def planned() -> Iterator[Callable[[ReplayStore], Agent]]:
     with serving(answers(0.2)) as server:
-        yield lambda store: Agent(model="openai:planned", base_url=server.url, tools=[TOOLS], store=store,
-                                  recall=Recall(k=0))
+        yield lambda store: planner(server.url, store)
 
 
 class TestOnRay(ExecutorSuite):
@@ -62,21 +65,22 @@ def owners(server: Server, url: str, which: str = "") -> set[int]:
     return {int(owner.split(":")[1]) for (owner,) in server.ask(f"SELECT DISTINCT owner FROM {schema}.runs {which}")}
 
 
-def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(executor, planned, store, server, url) -> None:
+def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(
+        nodes: Nodes, executor, planned, store, server, url) -> None:
     def both_work() -> None:
-        """One of them may be there long before the other."""
-        until = time.monotonic() + 60
+        """For two minutes: on a busy machine one worker may be there long before the other."""
         while len(owners(server, url)) < 2 and time.monotonic() < until:
             time.sleep(0.2)
 
+    until = time.monotonic() + 120
     with serving(answers(0.0, both_work)) as model:
-        agent = Agent(model="openai:planned", base_url=model.url, tools=[TOOLS], store=store, recall=Recall(k=0))
-        done = list(collect(agent, some_tasks(12), Plan(attempts=1), concurrency=4, on=executor))
+        done = list(collect(planner(model.url, store), some_tasks(12), Plan(attempts=1), concurrency=4, on=executor))
     assert [attempt.trajectory.task.id for attempt in done] == [f"task-{n}" for n in range(12)]
     assert all(attempt.trajectory.verified for attempt in done)
     kept = {run.id: run for run in map(store.get, [attempt.trajectory.id for attempt in done])}
     assert all(kept[attempt.trajectory.id] == attempt.trajectory for attempt in done), "what came back is what is kept"
     assert len(owners(server, url)) == 2
+    assert len(owners(server, url).intersection(nodes.in_second())) == 1
     assert list(collect(planned(store), some_tasks(12), Plan(attempts=1), concurrency=4, on=executor)) == []
 
 
@@ -84,24 +88,24 @@ def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(executor, planne
 def test_a_node_killed_in_the_middle_loses_no_episode_and_doubles_none(
         nodes: Nodes, executor, store, server, url) -> None:
     tasks = some_tasks(24)
-    done: list[Attempt] = []
+    step = answers(0.0)
     killed = threading.Event()
 
-    def second_works() -> bool:
-        return bool(owners(server, url, "WHERE status = 'running'").intersection(nodes.in_second()))
+    def kill() -> None:
+        assert len(owners(server, url, "WHERE status = 'running'").intersection(nodes.in_second())) == 1
+        nodes.kill_second()
+        killed.set()
 
-    def until_the_second_works() -> None:
-        until = time.monotonic() + 60
-        while not killed.is_set() and time.monotonic() < until and not second_works():
-            time.sleep(0.2)
+    all_at_work = threading.Barrier(6, action=kill, timeout=180)
 
-    with serving(answers(0.2, until_the_second_works)) as model:
-        agent = Agent(model="openai:planned", base_url=model.url, tools=[TOOLS], store=store, recall=Recall(k=0))
-        for attempt in collect(agent, tasks, Plan(attempts=1), concurrency=6, on=executor):
-            done.append(attempt)
-            if not killed.is_set() and second_works():
-                killed.set()
-                nodes.kill_second()
+    def answer(body: dict[str, Any]) -> Reply:
+        """The first six runs wait for one another in their second step."""
+        if not killed.is_set() and any(message["role"] == "assistant" for message in body["messages"]):
+            all_at_work.wait()
+        return step(body)
+
+    with serving(answer) as model:
+        done = list(collect(planner(model.url, store), tasks, Plan(attempts=1), concurrency=6, on=executor))
     assert killed.is_set()
     nodes.add()
     assert sorted(attempt.trajectory.task.id for attempt in done) == sorted(task.id for task in tasks)
@@ -109,7 +113,7 @@ def test_a_node_killed_in_the_middle_loses_no_episode_and_doubles_none(
     ends = Counter(summary.status for summary in store.newest(limit=1000))
     assert ends[Status.FINISHED] == len(tasks)
     assert ends.keys() <= {Status.FINISHED, Status.FAILED}
-    assert ends[Status.FAILED], "there was something in its hands"
+    assert ends[Status.FAILED] == 3, "what was in its hands"
     broken = next(summary for summary in store.newest(limit=1000) if summary.status is Status.FAILED)
     assert "lost" in store.get(broken.id).reason
 
