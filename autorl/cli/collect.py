@@ -46,6 +46,7 @@ def collect(
     from autorl.train.policies import in_force
 
     found = task_sets.load(tasks, skip_wrong=skip_wrong)
+    wanted = task_sets.judged_by(found.tasks, verifier)
     chosen = settings.resolve({
         "model": model, "policy": policy, "base_url": base_url, "tools": tuple(tools) if tools else None, "k": k,
         "temperature": temperature, "constrained": constrained, "max_steps": max_steps, "store": store,
@@ -55,7 +56,6 @@ def collect(
     agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
     attempts = tokens = 0
     solved: set[str] = set()
-    wanted = task_sets.judged_by(found.tasks, verifier)
     for attempt in roll_out(agent, wanted, Plan(n, successes, seed), concurrency=concurrency, on=where):
         run = attempt.trajectory
         attempts, tokens = attempts + 1, tokens + run.usage.completion_tokens

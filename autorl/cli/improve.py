@@ -51,6 +51,7 @@ def improve(
     from autorl.train.rounds import Plan
 
     need_torch()
+    learn = task_sets.judged_by(task_sets.load(tasks).tasks, verifier)
     given = {"model": model, "tools": tuple(tools) if tools else None, "max_steps": max_steps}
     chosen = settings.Settings.model_validate({name: value for name, value in given.items() if value is not None})
     more: dict[str, Any] = {"measured": ()} if only_gate else {}
@@ -59,9 +60,8 @@ def improve(
     folder = out or settings.home() / "loops" / tasks.replace("/", "-").removesuffix(".jsonl")
     hyper = Hyper(epochs=epochs) if epochs else Hyper()
     done = loop.improve(
-        open_store(store), folder, task_sets.judged_by(task_sets.load(tasks).tasks, verifier),
-        task_sets.load(held_out).tasks, plan, train=loop.distil(plan, hyper), concurrency=concurrency,
-        tell=(lambda _: None) if as_json else say, on=executor(on, address, store))
+        open_store(store), folder, learn, task_sets.load(held_out).tasks, plan, train=loop.distil(plan, hyper),
+        concurrency=concurrency, tell=(lambda _: None) if as_json else say, on=executor(on, address, store))
     if as_json:
         give(done.model_dump(mode="json"))
         return
