@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
 from math import log
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -36,6 +37,7 @@ KNOWN = ("0001", "0002", "0003", "0004")
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 LAST_TASK = sa.select(sa.func.max(tasks.c.number))
 _MIGRATING = threading.Lock()
+_WORDS = re.compile(r"\w+").findall
 """Alembic does one migration at a time in a process."""
 T = TypeVar("T")
 
@@ -87,11 +89,6 @@ class Database(ABC):
                 **named: Any) -> list[Sequence[Any]]:
         """What `rows` gives for each of these queries."""
         return [self.rows(connection, query, **named) for query in queries]
-
-    def ask(self, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
-        """What `rows` gives, outside of any view: what was committed a moment ago is seen."""
-        with self.reading() as connection:
-            return self.rows(connection, query, **named)
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         """Do `work` in a transaction. It may be done again, so what it did before must do no harm then."""
@@ -239,15 +236,16 @@ def weighed(found: Sequence[tuple[str, float, str]], common: Collection[str], li
 
     Of the `common` words those weigh more that fewer of these tasks hold.
     """
-    shared = [set(common).intersection(re.findall(r"\w+", text.lower()[:LONGEST])) for _, _, text in found]
+    wanted = set(common)
+    shared = [wanted.intersection(_WORDS(text.lower()[:LONGEST])) for _, _, text in found]
     holding = Counter(chain.from_iterable(shared))
     weights = {word: log(1 + (len(found) + 1) / (count + 0.5)) for word, count in holding.items()}
-    scored = [(task, round(weight + sum(weights[word] for word in words), 6))  # the same, in whatever order they come
+    scored = [(task, round(weight + sum([weights[word] for word in words]), 6))  # the same, in whatever order they come
               for (task, weight, _), words in zip(found, shared, strict=True)]
-    return sorted(scored, key=lambda each: -each[1])[:limit]
+    return sorted(scored, key=itemgetter(1), reverse=True)[:limit]
 
 
 def telling_words(text: str) -> list[str]:
     """The words of `text` to search for, at most 64: those that stand in every text only if there are no others."""
-    words = list(dict.fromkeys(re.findall(r"\w+", text.lower()[:LONGEST])))
+    words = list(dict.fromkeys(_WORDS(text.lower()[:LONGEST])))
     return ([word for word in words if word not in COMMON] or words)[:64]

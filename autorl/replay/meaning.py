@@ -74,7 +74,7 @@ class Meaning:
         scores = dots(held.rounded[near].astype("<f4"), vector) * held.scales[near]
         if limit < len(near):
             near = near[np.argpartition(-scores, limit)[:limit]]
-        return [int(number) for number in near]
+        return near.tolist()
 
     def _take_blocks(self, connection: sa.Connection) -> None:
         while packed := connection.scalar(_BLOCK, {"model": self.model, "block": self._held.count // BLOCK}):

@@ -72,7 +72,6 @@ class Postgres(Database):
             connection.commit()
 
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
-        self._single = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._closed = False
         self._words = Words(self._ask_all)
         self._indexed: dict[str, bool] = {}  # by model, as it was when its vectors were first searched
@@ -106,13 +105,6 @@ class Postgres(Database):
 
     def write(self, work: Callable[[sa.Connection], T]) -> T:
         return self._again(lambda: super(Postgres, self).write(work))
-
-    def ask(self, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
-        def attempt() -> Sequence[Any]:
-            with self._errors(), self._single.connect() as connection:
-                return self.rows(connection, query, **named)
-
-        return self._again(attempt)
 
     def rows(self, connection: sa.Connection, query: sa.Select[Any], **named: Any) -> Sequence[Any]:
         """A list goes over as one JSON text, so that the statement stays the same and the server plans it once."""
@@ -214,7 +206,7 @@ class Postgres(Database):
         import psycopg
 
         bare: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
-        alone = len(asked) == 1 and (bare.autocommit or bare.info.transaction_status)
+        alone = len(asked) == 1 and bare.info.transaction_status
         try:
             with nullcontext() if alone else bare.pipeline():  # BEGIN too goes over with the first question
                 cursors = [bare.execute(text, named, prepare=True, binary=True) for text, named in asked]

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,8 +49,7 @@ class Summary:
     started: datetime
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A run that may be recalled.
 
     wins: of the `shown` judged runs that were shown it, those that passed; expected: how many of them their tasks had
@@ -289,7 +289,7 @@ class Reader:
         # Sets are only ever added, and seldom: those known are asked for, and in the same breath which is the last.
         while True:
             known = self._toolsets
-            fitting = [number for number, names in known if set(json.loads(names)) <= set(tools)]
+            fitting = [number for number, names in known if _names(names).issubset(tools)]
             found = self._database.rows(connection, query, toolsets=fitting, **named)
             if not found or found[0][-1] != known[-1][0]:
                 self._toolsets = self._database.rows(connection, queries.TOOLSETS)
@@ -333,7 +333,13 @@ def _failure(status: str, verdict: str | None) -> Failure:
 
 def _candidate(row: Any) -> Candidate:
     run, task, text, tools, *rest = row
-    return Candidate(run, task, text, frozenset(json.loads(tools)), *rest)
+    return Candidate(run, task, text, _names(tools), *rest)
+
+
+@lru_cache(maxsize=1_000)
+def _names(tools: str) -> frozenset[str]:
+    """A set of tools as the store holds it."""
+    return frozenset(json.loads(tools))
 
 
 def _by_run(rows: Sequence[Any]) -> dict[str, list[Any]]:

@@ -76,8 +76,11 @@ def recall(store: ReplayStore | None, task: Task, *, tools: Toolset, size: Size,
     warning, found = "", False
     if store is not None:
         search = Search(store, task, names, how.mode, how.seed)
-        choice, found, warning = store.view(lambda: _from_store(store, task, search, size, how))
-        notes = search.notes
+        looked = store.view(lambda: _from_store(store, task, search, size, how) if search.caught_up() else None)
+        if looked is None:
+            search.catch_up()
+            looked = store.view(lambda: _from_store(store, task, search, size, how))
+        (choice, found, warning), notes = looked, search.notes
     for score, seed in _seeds(task, tools.seeds, names, how.same_task) if not found else ():
         if not choice.done:
             choice.offer(seed, score, "seed")

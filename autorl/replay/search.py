@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from autorl.errors import ModelUnavailable
@@ -35,6 +36,18 @@ class Search:
         self.notes: dict[str, Any] = {}
         self._vectors: dict[str, bytes] = {}
         self._wanted = self._embedded()
+
+    def caught_up(self) -> bool:
+        """Whether every task has its vector, as far as one is wanted."""
+        return self._wanted is None or not self._store.lacking()
+
+    def catch_up(self) -> None:
+        """Have the vectors made that are lacking; those that are not yet are told of."""
+        try:
+            if lacking := self._store.ready():
+                self.notes["tasks without a vector yet"] = lacking
+        except ModelUnavailable as error:
+            self._go_by_words(error)
 
     def candidates(self) -> Iterator[Candidate]:
         """One run a task, best first; nothing is asked of the store before it is needed."""
@@ -87,10 +100,9 @@ class Search:
                 self.notes["vectors that cannot be read"] = unreadable
             meaning = [(task, cosine) for task, cosine, _ in near]
             self._vectors.update((task, vector) for task, _, vector in near)
-        sides = [_shares(words), _shares(meaning)]
-        fused = {task: sum(shares.get(task, least) for shares, least in sides) / len(sides)
-                 for task in dict.fromkeys([*sides[0][0], *sides[1][0]])}
-        return dict(islice(sorted(fused.items(), key=lambda pair: -pair[1]), width))
+        (said, least_said), (meant, least_meant) = _shares(words), _shares(meaning)
+        fused = {task: (said.get(task, least_said) + meant.get(task, least_meant)) / 2 for task in {**said, **meant}}
+        return dict(islice(sorted(fused.items(), key=itemgetter(1), reverse=True), width))
 
     def _recent(self, seen: set[str]) -> Iterator[Candidate]:
         for candidate in self._store.some(self._tools, limit=_DRAWS):
@@ -114,12 +126,14 @@ class Search:
     def _embedded(self) -> Any:
         try:
             (wanted,) = self._store.embedder.embed([self._task.text])
-            if lacking := self._store.ready():
-                self.notes["tasks without a vector yet"] = lacking
         except ModelUnavailable as error:
-            self.notes["by words alone"] = error.what
+            self._go_by_words(error)
             return None
         return wanted if wanted.any() else None
+
+    def _go_by_words(self, why: ModelUnavailable) -> None:
+        self.notes["by words alone"] = why.what
+        self._wanted = None
 
     def _vector(self, task: str) -> bytes:
         if task not in self._vectors:
@@ -135,7 +149,7 @@ def _shares(scored: Sequence[tuple[str, float]]) -> tuple[dict[str, float], floa
     2023); so what helped elsewhere cannot pass what is much nearer.
     """
     top = max((score for _, score in scored), default=0.0)
-    shares = {task: max(score, 0.0) / top for task, score in scored} if top > 0 else {}
+    shares = {task: score / top if score > 0 else 0.0 for task, score in scored} if top > 0 else {}
     return shares, min(shares.values(), default=0.0)
 
 

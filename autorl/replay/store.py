@@ -83,6 +83,10 @@ class ReplayStore(Reader, Journal):
         """
         return self._vectors.ready()
 
+    def lacking(self) -> int:
+        """How many tasks are without a vector."""
+        return self._vectors.lacking()
+
     def view(self, questions: Callable[[], T]) -> T:
         """What `questions` gives; all that it asks of the store, in this thread, is answered as of one moment."""
         return self._database.view(questions)

@@ -72,7 +72,8 @@ class Vectors:
 
     def lacking(self) -> int:
         """How many tasks have no vector yet."""
-        ((last, upto, vector),) = self._database.ask(_STATE, model=self._embedder.name)
+        ((last, upto, vector),) = self._database.read(
+            lambda connection: self._database.rows(connection, _STATE, model=self._embedder.name))
         self._last = -1 if vector is None else vector
         return (last or 0) - (upto or 0)
 
