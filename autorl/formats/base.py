@@ -185,7 +185,10 @@ def _hints(spec: ToolSpec) -> list[tuple[str, str]]:
 
 def to_json(value: Any) -> str:
     """The one way in which arguments are written, so that what was asked and what is trained agree."""
-    return json.dumps(value, ensure_ascii=False)
+    return _ENCODED(value)
+
+
+_ENCODED = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def read_json_object(text: str, start: int) -> tuple[dict[str, Any], int]:

@@ -62,6 +62,7 @@ class OpenAIServer:
         self._attempts = attempts
         self._connecting = threading.Lock()
         self._http: httpx2.Client
+        self._url: httpx2.URL
 
     @cached_property
     def _client(self) -> "openai.OpenAI":
@@ -78,6 +79,7 @@ class OpenAIServer:
         http = openai.DefaultHttpxClient(trust_env=not local, transport=transport, timeout=TIMEOUT)
         sdk = openai.OpenAI(api_key=key, base_url=self.base_url, max_retries=0, timeout=TIMEOUT, http_client=http)
         self._http, http.base_url = http, sdk.base_url  # it is asked past the SDK too
+        self._url = http.build_request("POST", _PATH).url  # to put it together takes a while
         http.headers.update({name: value for name, value in sdk.default_headers.items() if isinstance(value, str)})
         http.headers["Authorization"] = f"Bearer {key}"
         return sdk
@@ -96,7 +98,7 @@ class OpenAIServer:
         started = time.monotonic()
         try:
             reply = (retrying(_streamed, sdk, body, request) if request.on_text else
-                     retrying(_whole, self._http, body, request))
+                     retrying(_whole, self._http, self._url, body, request))
         except _WatcherRaised as error:
             raise error.what from None
         except Exception as error:
@@ -237,11 +239,11 @@ class _Answer:
             raise _WatcherRaised(error) from error
 
 
-def _whole(http: "httpx2.Client", body: dict[str, Any], request: Request) -> dict[str, Any]:
+def _whole(http: "httpx2.Client", url: "httpx2.URL", body: dict[str, Any], request: Request) -> dict[str, Any]:
     """Past the SDK, whose types take longer than HTTP does."""
     import openai
 
-    response = http.post(_PATH, json=body)
+    response = http.post(url, json=body)
     try:
         reply = json.loads(response.content, object_hook=_Fields)
     except ValueError:

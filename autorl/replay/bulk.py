@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from autorl.errors import UsageError
 from autorl.replay import standing
 from autorl.replay.database import Database
-from autorl.replay.inserting import insert_rows
+from autorl.replay.inserting import IF_NEW, insert_rows
 from autorl.replay.rows import Rows
 from autorl.replay.schema import artifacts, injections, observations, runs, steps, tasks, trust_changes, verdicts
 from autorl.types import Trajectory, Trust
@@ -51,7 +51,7 @@ def have_tasks(database: Database, connection: sa.Connection, about: list[dict[s
         return
     first = {row["id"]: row for row in reversed(about)}
     database.take_turn(connection, "tasks")  # so that tasks become visible in the order of their numbers
-    new = insert_rows(connection, tasks, [first[task] for task in sorted(first)], "ON CONFLICT DO NOTHING")
+    new = insert_rows(connection, tasks, [first[task] for task in sorted(first)], IF_NEW)
     if new == len(about):
         return
     kept = _there(connection, tasks.c.id, list(first), tasks.c.text)

@@ -1,4 +1,4 @@
-"""Many rows at once, by the database's driver itself."""
+"""Rows that are added by the database's driver itself."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -7,12 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+IF_NEW = "ON CONFLICT DO NOTHING"
 _A_STATEMENT = 500
 
 
 def insert_rows(connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]], conflict: str = "") -> int:
     """Add rows of the same columns, many a statement; returns how many were added.
 
+    conflict: what to do with a row whose key is there, such as `IF_NEW`; without, it is an error
     Row by row, SQLAlchemy takes as long as SQLite does, and SQLite's full-text index writes out what it has after each
     statement.
     """

@@ -45,7 +45,7 @@ class Rows:
             "owner": owner.this(), "started": _in_utc(trajectory.started), "seconds": trajectory.seconds,
             "source": self._name(provenance.source), "format": self._name(provenance.format),
             "model": self._name(provenance.model), "tools_hash": self._name(provenance.tools_hash),
-            "adapter": provenance.adapter and self._name(provenance.adapter),
+            "adapter": provenance.adapter and self._name(provenance.adapter), "length": 0,
         }
 
     def end(self, trajectory: Trajectory) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from autorl.replay.database import Database, insert
-from autorl.replay.inserting import insert_rows
+from autorl.replay.inserting import IF_NEW, insert_rows
 from autorl.replay.schema import (
     injections,
     policy_runs,
@@ -35,24 +35,23 @@ _NEWEST = 200
 def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]) -> None:
     """Add a verdict (a row of `verdicts`): it becomes the newest of its run. A row that is there already is left."""
     run = verdict["run"]
-    before = connection.execute(
-        sa.select(runs.c.passed, runs.c.status).where(runs.c.id == run).with_for_update()).one_or_none()
+    before = connection.execute(_BEFORE, {"run": run}).one_or_none()
     if before and before.passed is not None:
         same = (verdicts.c[name] == verdict[name] for name in ("run", "created", "body"))
         if connection.scalar(sa.select(verdicts.c.id).where(*same)) is not None:
             return
-    connection.execute(verdicts.insert(), verdict)
+    insert_rows(connection, verdicts, [verdict])
     passed = verdict["passed"]
-    connection.execute(runs.update().where(runs.c.id == run), {"passed": passed, "score": verdict["score"]})
+    connection.execute(_SAID, {"run": run, "passed": passed, "score": verdict["score"]})
     if before is None:
         return
-    shown = set(connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars())
     if before.passed is None:
         strict = Verdict.model_validate_json(verdict["body"]).strict
         add_records(connection, [Credit(exemplar, int(passed), 1, share, int(strict))
                                  for (_, exemplar), share in without(connection, [run]).items()])
     else:
-        add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for exemplar in shown])
+        shown = connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars()
+        add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for exemplar in set(shown)])
     if before.passed or (passed and before.status == Status.FINISHED):
         settle(database, connection, [run])
 
@@ -112,10 +111,7 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
     """Make `recallable` say of these runs what is true now."""
     for start in range(0, len(changed), _SOME):
         some = changed[start : start + _SOME]
-        # What is eligible is not asked for but looked at: SQLite would go through all that is, by the index of that.
-        found = connection.execute(
-            sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length, runs.c.source,
-                      ELIGIBLE.label("eligible")).where(runs.c.id.in_(some))).all()
+        found = connection.execute(_ELIGIBLE_OR_NOT, {"runs": some}).all()
         eligible = [row for row in found if row.eligible]
         gone = sorted(set(some) - {row.id for row in eligible})
         left = set()
@@ -180,20 +176,31 @@ def _room(database: Database, connection: sa.Connection, source: str) -> int | N
 
 
 def _cap(connection: sa.Connection, source: str) -> int | None:
-    found = connection.execute(sa.select(sources.c.cap).where(sources.c.name == source)).one_or_none()
+    found = connection.execute(_CAP, {"source": source}).one_or_none()
     return found.cap if found else None if source == HERE else CAP
 
 
 def _toolsets(connection: sa.Connection, names: set[str]) -> dict[str, int]:
     """The numbers of these sets of tools, which are made where they are new."""
-    wanted = sa.select(toolsets.c.names, toolsets.c.number).where(toolsets.c.names.in_(sorted(names)))
-    found = dict(connection.execute(wanted).all())
+    wanted = {"names": sorted(names)}
+    found = dict(connection.execute(_TOOLSETS, wanted).all())
     if new := sorted(names - found.keys()):
-        connection.execute(insert(connection, toolsets).on_conflict_do_nothing(), [{"names": name} for name in new])
-        found = dict(connection.execute(wanted).all())
+        insert_rows(connection, toolsets, [{"names": name} for name in new], IF_NEW)
+        found = dict(connection.execute(_TOOLSETS, wanted).all())
     return found
 
 
+# Built once: that takes longer than SQLite takes to answer them.
+_BEFORE = sa.select(runs.c.passed, runs.c.status).where(runs.c.id == sa.bindparam("run")).with_for_update()
+_SAID = sa.update(runs).where(runs.c.id == sa.bindparam("run")).values(
+    passed=sa.bindparam("passed"), score=sa.bindparam("score"))
+_CAP = sa.select(sources.c.cap).where(sources.c.name == sa.bindparam("source"))
+_TOOLSETS = sa.select(toolsets.c.names, toolsets.c.number).where(
+    toolsets.c.names.in_(sa.bindparam("names", expanding=True)))
+_ELIGIBLE_OR_NOT = sa.select(
+    runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length, runs.c.source, ELIGIBLE.label("eligible")
+).where(runs.c.id.in_(sa.bindparam("runs", expanding=True)))
+"""Looked at, and not asked for: SQLite would go through all that is eligible, by the index of that."""
 _other, _shown = runs.alias(), injections.alias()
 _newest = (
     sa.select(_other.c.passed).where(
@@ -208,4 +215,3 @@ _WITHOUT = (
     sa.select(injections.c.run, injections.c.exemplar, _share).join(runs, runs.c.id == injections.c.run)
     .where(injections.c.run.in_(sa.bindparam("runs", expanding=True)))
 )
-"""Built once: that takes longer than SQLite takes to answer it."""

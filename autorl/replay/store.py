@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,8 +10,9 @@ import sqlalchemy as sa
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.journal import Journal
 from autorl.replay import bulk, embed, files, lineage, owner, standing, upkeep
-from autorl.replay.database import INSERTS, Database, insert
+from autorl.replay.database import Database, insert
 from autorl.replay.embed import Embedder
+from autorl.replay.inserting import IF_NEW, insert_rows
 from autorl.replay.opening import open_database
 from autorl.replay.reading import Candidate, Reader, Summary
 from autorl.replay.redact import redactor
@@ -105,7 +105,7 @@ class ReplayStore(Reader, Journal):
         def work(connection: sa.Connection) -> None:
             nonlocal claimed
             _have_task(self._database, connection, task)
-            if connection.execute(_adding(connection.dialect.name, runs), row).rowcount == 0:
+            if insert_rows(connection, runs, [row], IF_NEW) == 0:
                 held = connection.execute(sa.select(runs.c.status, runs.c.owner, runs.c.task, runs.c.started)
                                           .where(runs.c.id == row["id"]).with_for_update()).one()
                 if (held.task, held.started) != (row["task"], row["started"]):
@@ -118,7 +118,7 @@ class ReplayStore(Reader, Journal):
             claimed = True
             if trajectory.recalled:
                 shown = self._rows.injections(trajectory)
-                connection.execute(insert(connection, injections).on_conflict_do_nothing(), shown)
+                insert_rows(connection, injections, shown, IF_NEW)
 
         self._database.write(work)
         owner.going.add(row["id"])
@@ -270,7 +270,7 @@ class ReplayStore(Reader, Journal):
         row = {"run": run, "step": index, "body": body}
 
         def work(connection: sa.Connection) -> None:
-            if connection.execute(_adding(connection.dialect.name, table), row).rowcount == 0:
+            if insert_rows(connection, table, [row], IF_NEW) == 0:
                 kept = sa.select(table.c.body).where(table.c.run == run, table.c.step == index)
                 if connection.scalar(kept) != body:
                     raise StoreUnavailable(f"step {index} of the run {run} is kept already, and says something else",
@@ -293,19 +293,13 @@ class ReplayStore(Reader, Journal):
 _TASK = sa.select(tasks.c.text).where(tasks.c.id == sa.bindparam("id"))
 
 
-@cache
-def _adding(dialect: str, table: sa.Table) -> Any:
-    """Built once: that takes longer than SQLite takes to do it."""
-    return INSERTS[dialect](table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
-
-
 def _have_task(database: Database, connection: sa.Connection, row: dict[str, Any]) -> None:
     """Keep the task if it is new. Raises UsageError if another one has its id."""
     named = {"id": row["id"]}
     kept = connection.scalar(_TASK, named)
     if kept is None:
         database.take_turn(connection, "tasks")  # so that tasks become visible in the order of their numbers
-        if connection.execute(_adding(connection.dialect.name, tasks), row).rowcount:
+        if insert_rows(connection, tasks, [row], IF_NEW):
             return
         kept = connection.scalar(_TASK, named)
     if kept != row["text"]:

@@ -90,7 +90,7 @@ class Vectors:
                     made = self._embedder.embed([text for _, _, text in new])
                     rows = [(task, vector.tobytes()) for (_, task, _), vector in zip(new, made, strict=True)]
                     keep(self._database, self._embedder.name, rows, new[-1].number)
-            if not new:
+            if len(new) < self._embedder.batch:
                 if self._embedder.dimensions:
                     self._database.index_vectors(self._embedder.name, self._embedder.dimensions)
                 return 0
