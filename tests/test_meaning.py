@@ -93,6 +93,23 @@ def test_what_is_not_there_or_no_number_is_near_to_nothing_and_moves_nothing(har
     assert [index.nearest(made[n], 1) for n in (6, 8, 49)] == [[6], [8], [49]]
 
 
+def test_a_small_store_s_vectors_stay_in_memory_and_those_of_a_large_one_are_asked_for(
+        store: ReplayStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = some(300, store.embedder.dimensions or 256)
+    filled(store, made[:200], store.embedder.name)
+    few = vectors.Vectors(store._database, store.embedder)
+    few.nearest(made[0], 5)
+    filled(store, made, store.embedder.name)
+    few.lacking()
+    kept = [few.nearest(wanted, 5) for wanted in made[::30]]
+    assert [found[0][0] for found in kept] == [f"t{n}" for n in range(0, 300, 30)], "those that came later too"
+    assert len(few._kept) == 300
+    monkeypatch.setattr(vectors, "KEPT", 0)
+    many = vectors.Vectors(store._database, store.embedder)
+    assert [many.nearest(wanted, 5) for wanted in made[::30]] == kept
+    assert not many._kept
+
+
 def test_models_are_never_mixed(store: ReplayStore) -> None:
     filled(store, some(50), "one")
     other = some(50, seed=2)

@@ -17,6 +17,8 @@ from autorl.replay.schema import embedders, embedding_blocks, embeddings, tasks
 if TYPE_CHECKING:
     import numpy as np
 
+KEPT = 2**25
+"""Bytes of vectors that stay in memory as they are, at most: a question less at every recall from a small store."""
 AT_ONCE = 1_000
 """Lacking vectors that a recall waits for, of an embedder that is in this process."""
 
@@ -30,6 +32,8 @@ class Vectors:
         self._unreadable: set[str] = set()  # tasks
         self._meaning: Meaning | None = None
         self._last: int | None = None  # the number of the last vector, when the store was last asked
+        self._kept: dict[int, tuple[str, bytes]] = {}  # tasks and vectors by number, where they are few
+        self._next = 0  # the number from which they are not kept yet
         self._turn = threading.Lock()
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -116,7 +120,7 @@ class Vectors:
             self._database.write(partial(_replace, self._database, rows))
         for block in sorted({*blocks, *(number // BLOCK for number, _, _ in torn)}):
             self._database.write(partial(_pack, model=model, block=block))
-        self._unreadable, self._meaning = set(), None
+        self._unreadable, self._meaning, self._kept, self._next = set(), None, {}, 0
 
     def close(self) -> None:
         self._closed.set()
@@ -145,7 +149,13 @@ class Vectors:
         meaning = self._meaning = self._meaning or Meaning(model, len(wanted))
         meaning.refresh(connection, last)
         numbers = [number for number in meaning.nearest(wanted, limit) if number not in meaning.unreadable]
-        return self._database.rows(connection, _NUMBERED, model=model, numbers=numbers)
+        if last * wanted.nbytes > KEPT:
+            return self._database.rows(connection, _NUMBERED, model=model, numbers=numbers)
+        if last >= self._next:
+            for number, task, vector in self._database.rows(connection, _FROM, model=model, first=self._next):
+                self._kept[number] = task, vector
+            self._next = max(self._next, last + 1)
+        return [self._kept[number] for number in numbers if number in self._kept]
 
     def _upto(self, connection: sa.Connection) -> int:
         return connection.scalar(_UPTO, {"model": self._embedder.name}) or 0
@@ -210,6 +220,8 @@ _LAST = sa.select(sa.func.max(embeddings.c.number)).where(embeddings.c.model == 
 _NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model == sa.bindparam("model"))
 _NUMBERED = sa.select(embeddings.c.task, embeddings.c.vector).where(
     embeddings.c.model == sa.bindparam("model"), embeddings.c.number.in_(sa.bindparam("numbers", expanding=True)))
+_FROM = sa.select(embeddings.c.number, embeddings.c.task, embeddings.c.vector).where(
+    embeddings.c.model == sa.bindparam("model"), embeddings.c.number >= sa.bindparam("first"))
 _UPTO = sa.select(embedders.c.upto).where(embedders.c.model == sa.bindparam("model"))
 _TORN = (
     sa.select(embeddings.c.number, tasks.c.id, tasks.c.text)
