@@ -8,6 +8,9 @@ passes the checker, so what counts as passed while it collects has a bar of its 
 the bare model, free-form without exemplars (`ner_before`) and constrained with them (`score_constrained_base`), and of
 the distilled one, free-form without exemplars (`ner_after`, `score_after`) and with them. Called again it goes on where
 it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
+
+What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
+grammar and replay.
 """
 
 import argparse
@@ -24,6 +27,8 @@ from platformdirs import user_cache_path
 
 FREE, WITH = "free", "free+replay"
 BASE = "constrained+replay"
+ASKED = {"max_steps": 14}
+"""How the models are asked, where that is not the default. The longest deck of the held-out tasks takes 12 steps."""
 
 
 def figure(estimate: Any, **more: Any) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         tasks.load(name).tasks[: options.tasks] for name in ("slides/learn", "slides/held_out"))
     learn = tasks.judged_by(learn, f"slides>={options.bar:g}")
     plan = rounds.Plan(rounds=options.rounds, attempts=options.attempts, successes=options.attempts, seeds=(0,),
-                       measured=(), chosen=Settings())
+                       measured=(), chosen=Settings(**ASKED))
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     done = improve.improve(store, loop, learn, held_out, plan, concurrency=2,
@@ -58,7 +63,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     def episodes(model: str, settings: Sequence[str]) -> dict[str, dict[str, list[Episode]]]:
         spec = Spec(name="distil-slides", models=(model,), seeds=tuple(options.seeds), product=".pptx",
                     tasks=Tasks(held_out=("slides/held_out",)),
-                    settings={name: Setting(chosen=Settings(**improve.SETTINGS[name])) for name in settings})
+                    settings={name: Setting(chosen=plan.chosen.model_copy(update=improve.SETTINGS[name]))
+                              for name in settings})
         played = measure.play(options.folder / "measured", spec, Split(learn=(), held_out=held_out), memory=store,
                               concurrency=2, watch=lambda one, count, planned: print(
                                   f"{count}/{planned} {one.cell.setting} {one.cell.task}", file=sys.stderr, flush=True))
