@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from autorl.errors import StoreUnavailable, UnreadableRow
+from autorl.replay.inserting import insert_rows
 from autorl.replay.schema import HEAD, embeddings, metadata, tasks
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Database(ABC):
 
     def add_vectors(self, connection: sa.Connection, rows: list[dict[str, Any]]) -> None:
         """Add rows of `embeddings`."""
-        connection.execute(embeddings.insert(), rows)
+        insert_rows(connection, embeddings, rows)
 
     def index_vectors(self, model: str, dimensions: int) -> None:  # noqa: B027  # only a server has an index of its own
         """Have an index over the vectors of `model`, once there are enough of them, where the database has such."""

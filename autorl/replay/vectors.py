@@ -2,14 +2,15 @@
 
 import threading
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from autorl.errors import AutorlError, StoreUnavailable
-from autorl.replay.database import LAST_TASK, Database, insert
+from autorl.replay.database import INSERTS, LAST_TASK, Database
 from autorl.replay.embed import Embedder
 from autorl.replay.meaning import BLOCK, Meaning, dots, pack
 from autorl.replay.schema import embedders, embedding_blocks, embeddings, tasks
@@ -170,16 +171,13 @@ def keep(database: Database, model: str, vectors: Sequence[tuple[str, bytes]], u
     def work(connection: sa.Connection) -> None:
         database.take_turn(connection, f"embeddings {model}")
         dimensions = len(vectors[0][1]) // 4
-        before = connection.scalar(sa.select(embedders.c.dimensions).where(embedders.c.model == model))
+        ((before, first),) = database.rows(connection, _SO_FAR, model=model)
         if before not in (None, dimensions):
             raise StoreUnavailable(f"the embedder '{model}' makes vectors of {dimensions} numbers, and the store has "
                                    f"{before} of it", "Has another model got its name? Give it one of its own")
-        row = insert(connection, embedders).values(model=model, dimensions=dimensions, upto=upto)
-        connection.execute(row.on_conflict_do_update(index_elements=["model"], set_={
-            "upto": sa.case((embedders.c.upto > upto, embedders.c.upto), else_=upto)}))
-        there = set(connection.execute(sa.select(embeddings.c.task).where(
-            embeddings.c.model == model, embeddings.c.task.in_([task for task, _ in vectors]))).scalars())
-        first = connection.scalar(_NEXT, {"model": model}) or 0
+        connection.execute(_reaching(connection.dialect.name), {"model": model, "dimensions": dimensions, "upto": upto})
+        there = set(chain.from_iterable(database.rows(
+            connection, _THERE, model=model, tasks=[task for task, _ in vectors])))
         new = [(task, vector) for task, vector in dict(vectors).items() if task not in there]
         if new:
             database.add_vectors(connection, [
@@ -216,8 +214,19 @@ def _pack(connection: sa.Connection, model: str, block: int) -> None:
         connection.execute(embedding_blocks.insert(), {"model": model, "block": block, "vectors": pack(matrix)})
 
 
+@cache
+def _reaching(dialect: str) -> Any:
+    new = INSERTS[dialect](embedders)
+    return new.on_conflict_do_update(index_elements=["model"], set_={
+        "upto": sa.case((embedders.c.upto > new.excluded.upto, embedders.c.upto), else_=new.excluded.upto)})
+
+
 _LAST = sa.select(sa.func.max(embeddings.c.number)).where(embeddings.c.model == sa.bindparam("model"))
-_NEXT = sa.select(sa.func.max(embeddings.c.number) + 1).where(embeddings.c.model == sa.bindparam("model"))
+_SO_FAR = sa.select(
+    sa.select(embedders.c.dimensions).where(embedders.c.model == sa.bindparam("model")).scalar_subquery(),
+    sa.func.coalesce(_LAST.scalar_subquery() + 1, 0))
+_THERE = sa.select(embeddings.c.task).where(
+    embeddings.c.model == sa.bindparam("model"), embeddings.c.task.in_(sa.bindparam("tasks", expanding=True)))
 _NUMBERED = sa.select(embeddings.c.task, embeddings.c.vector).where(
     embeddings.c.model == sa.bindparam("model"), embeddings.c.number.in_(sa.bindparam("numbers", expanding=True)))
 _FROM = sa.select(embeddings.c.number, embeddings.c.task, embeddings.c.vector).where(
