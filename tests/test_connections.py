@@ -24,7 +24,7 @@ def test_there_are_as_many_connections_as_requests_at_once() -> None:
     together = threading.Barrier(8)
 
     def answer(_: object) -> Reply:
-        together.wait(10)
+        together.wait(60)
         return Reply("hi")
 
     with serving(answer) as server, httpx2.Client(transport=(connections := Connections())) as client, \

@@ -63,5 +63,5 @@ def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local)
             embedded.complete(ask(max_tokens=4000, grammar='root ::= ("a " | "b ")+'))
         finally:
             timer.cancel()
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 20  # far less than 4,000 tokens take
     assert embedded.complete(ask()).text, "and the model still answers"

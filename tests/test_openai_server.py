@@ -121,16 +121,16 @@ def test_a_busy_server_is_waited_for_as_long_as_it_asks(on_text: object) -> None
     with serving(refusal(429, "slow down", Retry_After="1"), Reply("hello")) as server:
         began = time.monotonic()
         assert complete(server, on_text).text == "hello"
-        assert 1 <= time.monotonic() - began < 5
+        assert 1 <= time.monotonic() - began < 30
     assert len(server.requests) == 2
 
 
 def test_a_busy_server_may_name_a_date() -> None:
-    later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+    began = time.monotonic()
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)  # without what is below a second
     with serving(refusal(429, "slow down", Retry_After=later), Reply("hello")) as server:
-        began = time.monotonic()
         assert complete(server).text == "hello"
-        assert 0.5 <= time.monotonic() - began < 5
+        assert 0.9 <= time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("wait", ["3600", "1e9", "inf"])
@@ -141,7 +141,7 @@ def test_a_server_that_asks_for_too_long_a_wait_is_not_waited_for(wait: str) -> 
     ):
         complete(server)
     assert len(server.requests) == 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("wait", ["soon", "", "-1", "nan"])
@@ -149,7 +149,7 @@ def test_a_wait_that_makes_no_sense_is_replaced_by_a_short_one(wait: str) -> Non
     with serving(refusal(429, "slow down", Retry_After=wait), Reply("hello")) as server:
         began = time.monotonic()
         assert complete(server).text == "hello"
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize("status", [408, 409, 500, 502, 503])

@@ -62,7 +62,7 @@ def test_a_new_run_goes_to_the_server_with_the_least_to_do() -> None:
     busy = threading.Event()
 
     def slow(body: dict[str, object]) -> Reply:
-        busy.wait(10)
+        busy.wait(60)
         return Reply("slow")
 
     with several(slow, Reply("free")) as (pool, servers), ThreadPoolExecutor(1) as thread:
@@ -86,7 +86,7 @@ def test_the_runs_of_a_lost_server_go_on_elsewhere() -> None:
         for _ in range(3):
             for run in "1234":
                 assert pool.complete(ask(run, run=run)).text == "b"
-        assert time.monotonic() - began < 2, "nobody waits for a dead server while another lives"
+        assert time.monotonic() - began < pool._patience / 4, "nobody waits for a dead server while another lives"
         assert len(lost.requests) <= 2 + 4, "and it is asked only now and then"
 
 
@@ -149,7 +149,7 @@ def test_a_server_that_never_answered_is_not_waited_for() -> None:
     began = time.monotonic()
     with pytest.raises(ModelUnavailable, match=r"'vllm:m' at .* cannot be reached: .*Is the server running|kept"):
         models.load("vllm:m", base_url=url).complete(ask())
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 30
 
 
 def test_a_request_that_breaks_a_server_which_answers_others_is_given_up() -> None:
@@ -183,7 +183,7 @@ def test_a_busy_server_is_left_alone_for_as_long_as_it_asks() -> None:
         servers[0].answers = _then(refusal(429, "slow down", Retry_After="1"), Reply("b"))
         began = time.monotonic()
         assert pool.complete(ask()).text == "b"
-        assert 1 <= time.monotonic() - began < 3
+        assert 1 <= time.monotonic() - began < 30
         assert pool.members[0].gate.limit == START / 2
 
 
@@ -192,7 +192,7 @@ def test_a_wait_that_is_longer_than_the_patience_is_not_waited() -> None:
         began = time.monotonic()
         with pytest.raises(ModelUnavailable, match="come back later"):
             pool.complete(ask())
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
 def _then(*replies: Reply) -> object:
@@ -295,18 +295,20 @@ def test_the_limit_shrinks_when_the_server_refuses_and_once_for_what_was_under_w
 
 def test_a_server_is_never_given_more_at_once_than_its_limit() -> None:
     flying, most = [0], [0]
-    lock = threading.Lock()
+    changed = threading.Condition()
 
     def slow(body: dict[str, object]) -> Reply:
-        with lock:
+        with changed:
             flying[0] += 1
             most[0] = max(most[0], flying[0])
+            changed.notify_all()
+            changed.wait_for(lambda: most[0] >= 8, 60)
         time.sleep(0.3)
-        with lock:
+        with changed:
             flying[0] -= 1
         return Reply("done")
 
     with several(slow) as (pool, _), ThreadPoolExecutor(24) as threads:
         pool.members[0].gate.limit = 8
         assert len(list(threads.map(lambda n: pool.complete(ask(str(n), run=str(n))), range(24)))) == 24
-    assert 4 <= most[0] <= 16, "eight, and later twice as many at most"
+    assert 8 <= most[0] <= 16, "eight, and later twice as many at most"

@@ -122,7 +122,7 @@ def test_a_file_that_was_just_written_waits_for_the_next_settle(workspace: Works
 
     def save() -> None:
         saves.append(workspace.write("deck", f"{len(saves)}".encode()))
-        time.sleep(0.02)  # so that the rest after it is longer than this test
+        time.sleep(0.1)  # so that the rest after it is longer than this test
 
     for _ in range(5):
         workspace.write_soon("deck", save)
@@ -136,7 +136,7 @@ def test_a_file_that_was_just_written_waits_for_the_next_settle(workspace: Works
 @pytest.mark.parametrize("look", [lambda w: w.path("deck").read_bytes(), lambda w: w.artifacts()[0].bytes])
 def test_whoever_looks_at_a_file_finds_it_written(workspace: Workspace, look: Callable[[Workspace], object]) -> None:
     for text in (b"first", b"second"):
-        workspace.write_soon("deck", lambda text=text: (workspace.write("deck", text), time.sleep(0.02)))
+        workspace.write_soon("deck", lambda text=text: (workspace.write("deck", text), time.sleep(0.1)))
     assert look(workspace) in (b"second", 6)
 
 
@@ -153,7 +153,7 @@ def test_a_write_that_fails_forgets_what_was_parsed(workspace: Workspace) -> Non
 
 
 def test_a_write_that_was_cancelled_is_not_made(workspace: Workspace) -> None:
-    workspace.write_soon("deck", lambda: (workspace.write("deck", b"first"), time.sleep(0.02)))
+    workspace.write_soon("deck", lambda: (workspace.write("deck", b"first"), time.sleep(0.1)))
     workspace.write_soon("deck", lambda: workspace.write("deck", b"second"))
     workspace.cancel("deck")
     workspace.settle()

@@ -176,10 +176,10 @@ class _Crew:
 
         if not node:
             raise self._ray.exceptions.NodeDiedError("no node is alive")
-        # Episodes wait for models far more than they compute.
+        # Episodes wait for models far more than they compute. Not soft, for then Ray chooses any node, this one or not.
         actor: Any = self._ray.remote(_worker()).options(
             num_cpus=0, max_concurrency=min(self._concurrency, 2 * ROOM),
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=True)).remote()
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote()
         version = self._opened(actor.version.remote(), HIRING)
         if version != __version__:
             raise UsageError(f"the worker on the node {node[:8]} has autorl {version}, and this is {__version__}",
@@ -250,5 +250,5 @@ def _LOST() -> tuple[type[Exception], ...]:
     """What Ray raises when a worker, its node or its answer is gone."""
     from ray import exceptions as of_ray
 
-    return (of_ray.RayActorError, of_ray.WorkerCrashedError, of_ray.NodeDiedError, of_ray.ObjectLostError,
-            of_ray.LocalRayletDiedError, of_ray.GetTimeoutError)
+    return (of_ray.RayActorError, of_ray.ActorUnschedulableError, of_ray.WorkerCrashedError, of_ray.NodeDiedError,
+            of_ray.ObjectLostError, of_ray.LocalRayletDiedError, of_ray.GetTimeoutError)

@@ -72,8 +72,8 @@ class Episodes:
                 except _Taken:
                     held = self._store.get(run)
             if held.status is Status.RUNNING and self._stale(held):
-                self._close(held, f"it had not ended {STALE:g} s after it had to")
-            elif held.status not in UNDONE:
+                held = self._closed(held, f"it had not ended {STALE:g} s after it had to")
+            if held.status not in UNDONE:
                 return Done(held, ours=False)
         raise AssertionError("there is no end of tries")
 
@@ -92,11 +92,11 @@ class Episodes:
     def lost(self, order: Order) -> Done | None:
         for run in _tries(order):
             held = self._held(run)
+            if held and held.status is Status.RUNNING:
+                held = self._closed(held, "its worker was lost")
             if held is None:
                 return None
-            if held.status is Status.RUNNING:
-                self._close(held, "its worker was lost")
-            elif held.status not in UNDONE:
+            if held.status not in UNDONE:
                 return Done(held, ours=True)
         raise AssertionError("there is no end of tries")
 
@@ -118,8 +118,17 @@ class Episodes:
                 raise _Taken from error
             raise
 
-    def _close(self, run: Trajectory, why: str) -> None:
-        self._store.ended(run.model_copy(update={"status": Status.FAILED, "reason": why}))
+    def _closed(self, run: Trajectory, why: str) -> Trajectory:
+        """The run as failed, or as it ended meanwhile: what a process asked for may be done after it was killed."""
+        failed = run.model_copy(update={"status": Status.FAILED, "reason": why})
+        try:
+            self._store.ended(failed)
+        except StoreUnavailable:
+            found = self._store.get(run.id)
+            if found.status is Status.RUNNING:
+                raise
+            return found
+        return failed
 
     def _stale(self, run: Trajectory) -> bool:
         return (datetime.now(UTC) - run.started).total_seconds() > self.agent.limits.seconds + STALE

@@ -248,9 +248,9 @@ def test_whole_objects_are_found_in_their_order_whatever_stands_between_them(par
 def test_reading_is_linear_in_the_length_of_what_was_written(piece):
     def seconds(length):
         text = (piece * length)[:length]
-        began = time.perf_counter()
+        began = time.thread_time()
         list(objects_in(text)), list(careers_in(text))
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     seconds(1000)
     assert min(seconds(INPUT_CAP) for _ in range(2)) < 1.0

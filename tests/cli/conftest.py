@@ -27,7 +27,7 @@ Autorl = Callable[..., "subprocess.CompletedProcess[str]"]
 def autorl() -> Autorl:
     def run(*words: str, stdin: str = "", **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run([sys.executable, "-m", "autorl", *words], input=stdin, capture_output=True, text=True,
-                              env={**os.environ, **environment}, timeout=120, check=False)
+                              env={**os.environ, **environment}, timeout=300, check=False)
 
     return run
 

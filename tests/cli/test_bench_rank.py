@@ -56,13 +56,13 @@ def test_a_person_ranks_until_control_c_and_the_report_counts_it(autorl, gates):
                                text=True, env=os.environ)
     address = process.stdout.readline().split()[1]
     try:
-        with urllib.request.urlopen(f"{address}sheet?ranker=Ada", timeout=30) as answer:
+        with urllib.request.urlopen(f"{address}sheet?ranker=Ada", timeout=120) as answer:
             sheet = json.loads(answer.read())
         told = {"ranker": "Ada", "sheet": sheet["sheet"], "groups": sheet["groups"], "done": True}
-        urllib.request.urlopen(f"{address}order", data=json.dumps(told).encode(), timeout=30).close()
+        urllib.request.urlopen(f"{address}order", data=json.dumps(told).encode(), timeout=120).close()
     finally:
         process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=120)
     assert (process.returncode, "autorl bench report gates" in rest) == (0, True)
     assert json.loads(autorl("bench", "report", "gates", "--json").stdout)["orders"] == {"Ada": 1}
 

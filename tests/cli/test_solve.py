@@ -132,7 +132,7 @@ def test_control_c_keeps_the_run_which_goes_on_after_it(autorl, script, tmp_path
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     _until(lambda: Path("waiting").exists())
     process.send_signal(signal.SIGINT)
-    out, errors = process.communicate(timeout=20)
+    out, errors = process.communicate(timeout=120)
     assert (process.returncode, "Traceback" in errors) == (5, False)
     run = re.search(r"autorl solve --resume (\S+)", out)[1]
     assert json.loads(autorl("replay", "show", run, "--json").stdout)["status"] == "cancelled"
@@ -185,7 +185,7 @@ def _at_a_terminal(words: list[str], answers: list[str]) -> str:
     out = b""
     waiting = list(answers)
     asked = 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         ready, _, _ = select.select([terminal], [], [], 0.2)
         try:
@@ -201,7 +201,7 @@ def _at_a_terminal(words: list[str], answers: list[str]) -> str:
 
 
 def _until(condition) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

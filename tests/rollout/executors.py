@@ -104,11 +104,14 @@ class ExecutorSuite:
         nothing_goes_on(tmp_path)
 
     def test_control_c_waits_for_what_runs_and_starts_no_more(self, do: Do, tmp_path: Path) -> None:
-        results = in_threads(do, (Item(n, tmp_path, 0.4) for n in range(100)), 4)
-        next(results)
-        threading.Timer(0.1, lambda: signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)).start()
+        def items() -> Iterator[Item]:
+            for n in range(100):
+                if n == 6:  # now it is certain that this thread is at work on the results
+                    threading.Timer(0.1, signal.pthread_kill, [threading.get_ident(), signal.SIGINT]).start()
+                yield Item(n, tmp_path, 0.4)
+
         with pytest.raises(KeyboardInterrupt):
-            list(results)
+            list(in_threads(do, items(), 4))
         nothing_goes_on(tmp_path)
 
 
@@ -120,6 +123,6 @@ def nothing_goes_on(folder: Path) -> None:
     """What has begun has ended, it is not much, and nothing begins any more."""
     began = {path.stem for path in folder.glob("*.began")}
     assert {path.stem for path in folder.glob("*.ended")} == began
-    assert len(began) < 16
+    assert len(began) < 50
     time.sleep(0.3)
     assert {path.stem for path in folder.glob("*.began")} == began

@@ -17,7 +17,7 @@ from autorl import Agent, Recall, ReplayStore, Task
 from autorl.errors import StoreUnavailable, UsageError
 from autorl.models.scripted import Scripted
 from autorl.rollout import on_ray
-from autorl.rollout.collect import Attempt, Plan, collect
+from autorl.rollout.collect import Plan, collect
 from autorl.rollout.executor import Executor, choose
 from autorl.types import Status
 from tests.postgres import Server
@@ -67,20 +67,24 @@ def owners(server: Server, url: str, which: str = "") -> set[int]:
 
 def test_each_attempt_is_done_once_by_the_workers_of_both_nodes(
         nodes: Nodes, executor, planned, store, server, url) -> None:
+    at_work: set[str] = set()
+    until = time.monotonic() + 120
+
     def both_work() -> None:
-        """For two minutes: on a busy machine one worker may be there long before the other."""
-        while len(owners(server, url)) < 2 and time.monotonic() < until:
+        """On a busy machine one worker may be there long before the other."""
+        while len(at_work) < 2 and time.monotonic() < until:
+            found, second = owners(server, url), nodes.in_second()
+            at_work.update("second" if owner in second else "head" for owner in found)
             time.sleep(0.2)
 
-    until = time.monotonic() + 120
     with serving(answers(0.0, both_work)) as model:
         done = list(collect(planner(model.url, store), some_tasks(12), Plan(attempts=1), concurrency=4, on=executor))
     assert [attempt.trajectory.task.id for attempt in done] == [f"task-{n}" for n in range(12)]
     assert all(attempt.trajectory.verified for attempt in done)
     kept = {run.id: run for run in map(store.get, [attempt.trajectory.id for attempt in done])}
     assert all(kept[attempt.trajectory.id] == attempt.trajectory for attempt in done), "what came back is what is kept"
+    assert at_work == {"head", "second"}
     assert len(owners(server, url)) == 2
-    assert len(owners(server, url).intersection(nodes.in_second())) == 1
     assert list(collect(planned(store), some_tasks(12), Plan(attempts=1), concurrency=4, on=executor)) == []
 
 
@@ -126,6 +130,16 @@ def test_a_worker_of_another_version_is_refused_with_both_versions_named(executo
         do(Item(1, tmp_path))
     assert __version__ in str(raised.value)
     assert "9.9.9" in str(raised.value)
+
+
+def test_in_place_of_a_node_that_is_gone_before_it_has_its_worker_another_gets_one(
+        executor, tmp_path, monkeypatch) -> None:
+    told = iter([["0a" * 28]] * 2)  # when they are counted, and when one is chosen
+    alive = on_ray._Crew._nodes
+    monkeypatch.setattr(on_ray._Crew, "_nodes", lambda crew: next(told, None) or alive(crew))
+    with executor.doing(Squares(), 1) as do:
+        assert do(Item(3, tmp_path)) == 9
+    assert next(told, None) is None
 
 
 @pytest.mark.slow

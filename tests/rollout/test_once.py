@@ -68,6 +68,21 @@ def test_a_worker_that_was_lost_after_its_work_had_done_it(agent: Agent) -> None
     assert (found.ours, found.run) == (True, done.run)
 
 
+def test_what_a_lost_worker_had_asked_for_may_be_done_while_its_try_is_closed(
+        agent: Agent, store: ReplayStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database goes on with what it was asked although who asked was killed."""
+    run, ended = begun(store), store.ended
+
+    def ended_too_late(failed: Trajectory) -> None:
+        ended(run.model_copy(update={"status": Status.FINISHED}))
+        ended(failed)
+
+    monkeypatch.setattr(store, "ended", ended_too_late)
+    found = Episodes(agent).lost(ORDER)
+    assert found is not None
+    assert (found.ours, found.run.id, found.run.status) == (True, run.id, Status.FINISHED)
+
+
 def test_a_run_that_takes_far_longer_than_it_may_has_lost_its_process(agent: Agent, store: ReplayStore) -> None:
     begun(store, ago=STALE + 5)
     assert not Episodes(agent)(ORDER).ours

@@ -89,7 +89,7 @@ def judged(run):
     return VERIFIER(run.task, run.trajectory, Workspace(run.workspace.root))
 
 
-def ended(process, within=10.0):
+def ended(process, within=60.0):
     """Whether the process of that number is gone, or nothing but a number."""
     until = time.monotonic() + within
     while time.monotonic() < until:
