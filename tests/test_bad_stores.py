@@ -453,7 +453,7 @@ def test_copies_that_a_killed_process_left_are_pruned_and_those_going_on_are_not
 
 
 def _wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not until():
         assert time.monotonic() < deadline
         time.sleep(0.01)
