@@ -57,8 +57,10 @@ class Noted(VLLM):
 
 def saturation(url: str, rounds: int = 2) -> dict[str, Any]:
     tasks = task_sets.load("slides/learn").tasks[:AT_ONCE]
-    # What is loaded once is no part of it.
-    Agent(model=VLLM("tiny", [url]), limits=Limits(steps=1), workspaces=Path(tempfile.mkdtemp())).solve(tasks[0])
+    # What is loaded once is no part of it, nor what the server makes once for each number of requests together.
+    warm = Agent(model=VLLM("tiny", [url], tenant="warm"), limits=Limits(steps=1), sampling=Sampling(max_tokens=16),
+                 workspaces=Path(tempfile.mkdtemp()))
+    list(warm.solve_many(tasks, concurrency=AT_ONCE))
     ratios, speeds = [], []
     for number in range(rounds):
         # A tenant of its own, so that nobody finds the prompts of the one before in the cache.
