@@ -38,8 +38,8 @@ KNOWN = ("0001", "0002", "0003", "0004")
 INSERTS: dict[str, Any] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 LAST_TASK = sa.select(sa.func.max(tasks.c.number))
 _MIGRATING = threading.Lock()
-_WORDS = re.compile(r"\w+").findall
 """Alembic does one migration at a time in a process."""
+_WORDS = re.compile(r"\w+").findall
 T = TypeVar("T")
 
 

@@ -153,9 +153,10 @@ class Vectors:
         if last * wanted.nbytes > KEPT:
             return self._database.rows(connection, _NUMBERED, model=model, numbers=numbers)
         if last >= self._next:
-            for number, task, vector in self._database.rows(connection, _FROM, model=model, first=self._next):
-                self._kept[number] = task, vector
-            self._next = max(self._next, last + 1)
+            new = self._database.rows(connection, _FROM, model=model, first=self._next)
+            self._kept.update((number, (task, vector)) for number, task, vector in new)
+            # Not from `last` on: another thread may have seen that, and this one's view be from before.
+            self._next = max([self._next, *(number + 1 for number, _, _ in new)])
         return [self._kept[number] for number in numbers if number in self._kept]
 
     def _upto(self, connection: sa.Connection) -> int:
