@@ -151,15 +151,9 @@ def test_mistakes_end_with_one_line_and_exit_code_2(autorl):
 @pytest.mark.slow
 def test_the_smoke_benchmark_runs_with_the_embedded_model(autorl, embedded):
     Path("autorl.toml").touch()
-    Path("eval").mkdir()
-    smoke = (Path(__file__).parents[2] / "eval/smoke.toml").read_text()
-    for long, short in (("[:2]", "[:1]"), ("max_steps = 12\n", "max_steps = 3\nmax_tokens = 60\n")):
-        assert long in smoke
-        smoke = smoke.replace(long, short)  # the same parts, for less of the machine's time
-    Path("eval/smoke.toml").write_text(smoke)
     done = subprocess.run([sys.executable, "-m", "autorl", "bench", "run", "smoke", "--json"], capture_output=True,
-                          text=True, timeout=900, check=False)
+                          text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert (found["done"], found["planned"]) == (2, 2)
+    assert (found["done"], found["planned"]) == (4, 4)
     assert all(episode["usage"]["completion_tokens"] for episode in found["episodes"])
