@@ -10,6 +10,7 @@ from typing import Any
 
 from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
+from autorl.guide import ByVerifier, Guide
 from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.models.local import split
@@ -27,13 +28,14 @@ INTERRUPTED = (
     "out: look before you repeat it."
 )
 
+UNGUIDED = Guide()
 _RECALLING = threading.Semaphore(8)
 """Runs that recall at once. More would be no faster, and each takes a connection to the store: of a thousand runs that
 start together, those would cost 40 KB each."""
 
 
 def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundings: RunContext,
-            watcher: Watcher | None = None) -> Trajectory:
+            watcher: Watcher | None = None, guide: Guide = UNGUIDED) -> Trajectory:
     """Act and observe until the run is over. Whatever ends it, what it made is kept.
 
     Raises what the caller has to mend (a model that cannot be reached, a store that cannot be written)
@@ -41,8 +43,8 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
     """
     workspace = surroundings.workspace
     try:
-        while (end := run.end(limits)) is None:
-            step = policy.act(run.context(tools, surroundings), watcher.text if watcher else None)
+        while (end := run.end(limits) or guide.end(run.trajectory)) is None:
+            step = policy.act(run.context(tools, surroundings, guide), watcher.text if watcher else None)
             run = run.decided(step)
             if step.action:
                 run = run.observed(tools.carry_out(step.action, surroundings))
@@ -66,6 +68,8 @@ class Agent:
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
+    guided: whether the task's verifier tells as it goes on when the task is done, and when it is spoiled (guide.py).
+        It finds first successes sooner, and is for tasks to learn from alone: how a policy does is not measured so
     """
 
     model: str | Model = "local"
@@ -80,6 +84,7 @@ class Agent:
     ask: Ask = nobody
     workspaces: Path | None = None
     readable: Sequence[Path] = ()
+    guided: bool = False
 
     @classmethod
     def of(cls, chosen: settings.Settings, *, store: ReplayStore | None, ask: Ask = nobody) -> "Agent":
@@ -149,6 +154,7 @@ class Agent:
     def _go_on(self, trajectory: Trajectory, exemplars: Sequence[Exemplar], verifier: Verifier | None,
                watcher: Watcher | None, *, new: bool = False) -> Trajectory:
         workspace = self.workspace(trajectory.id)
+        guide = self._guide(trajectory.task, verifier, workspace, exemplars) if self.guided else UNGUIDED
         journals = [journal for journal in (self.store, watcher) if journal is not None]
         run = Run.start(trajectory, exemplars, journals)
         if new:
@@ -156,13 +162,24 @@ class Agent:
         if run.trajectory.steps and run.trajectory.steps[-1].observation is None:
             run = run.observed(Observation(text=INTERRUPTED, ok=False))
         surroundings = RunContext(workspace, trajectory.task, self.ask)
-        done = rollout(run, self.policy, self.toolset, self.limits, surroundings, watcher)
+        done = rollout(run, self.policy, self.toolset, self.limits, surroundings, watcher, guide)
         if verifier is None:
             return done
         verdict = judge(verifier, done, workspace, exemplars)
         for journal in journals:
             journal.judged(done.id, verdict)
         return done.model_copy(update={"verdict": verdict})
+
+    def _guide(self, task: Task, verifier: Verifier | None, workspace: Workspace, exemplars: Sequence[Exemplar]
+               ) -> Guide:
+        if verifier is None or not getattr(verifier, "guides", False):
+            whose = f"the verifier '{verifier.name}' judges" if verifier else "without a verifier nobody can judge"
+            raise UsageError(f"a run cannot be guided: {whose} no run that goes on", "Leave the guidance out")
+        if not self.policy.constrains:
+            raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
+                             "Leave the guidance out, or use a constrained policy and the format react or structured")
+        before = self.store.stuck(task.id) if self.store else ()
+        return ByVerifier(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before)
 
     def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(
@@ -172,7 +189,7 @@ class Agent:
                 "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
                 "constrained": self.sampling.constrained, "recall": self.recall.mode, "k": self.recall.k,
                 "budget": self.recall.budget, "exemplars": self.recall.style, "failures": self.recall.failures,
-                "tools": [item for item in self.tools if isinstance(item, str)],
+                "guided": self.guided, "tools": [item for item in self.tools if isinstance(item, str)],
                 "base_url": self.base_url,
             },
             recall={"left_out": recalled.left_out, "warning": recalled.warning},

@@ -50,6 +50,12 @@ class Policy:
             raise UsageError(f"'{self.model.name}' tells neither token ids nor log-probabilities, and keep_tokens asks "
                              "for them", "Use a vLLM server (both) or an OpenAI-compatible one (log-probabilities)")
 
+    @property
+    def constrains(self) -> bool:
+        """Whether what is not available cannot be chosen."""
+        takes = self.model.capabilities
+        return self.sampling.constrained and (takes.grammar or takes.json_schema) and not self.format.calls
+
     def act(self, context: Context, on_text: OnText | None = None) -> Step:
         """The next step for `context`, without its observation.
 

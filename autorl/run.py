@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from autorl import masking
+from autorl.guide import Guide
 from autorl.journal import Journal
 from autorl.registry import RunContext, Toolset
 from autorl.types import TRANSITIONS, Context, Exemplar, Limits, Observation, Status, Step, Trajectory
@@ -31,12 +33,10 @@ class Run:
             journal.began(trajectory)
         return run
 
-    def context(self, tools: Toolset, surroundings: RunContext) -> Context:
+    def context(self, tools: Toolset, surroundings: RunContext, guide: Guide) -> Context:
+        """What the policy is asked with."""
         steps = self.trajectory.steps
-        available = tools.available(surroundings)
-        if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
-            # A constrained policy has to choose something else for once.
-            available = tuple(tool for tool in available if tool.name != stale) or available
+        available = masking.offered(guide.offered(tools.available(surroundings), self.trajectory), steps)
         warning = str(self.trajectory.provenance.recall.get("warning", ""))
         return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available, warning=warning,
                        run=self.trajectory.id)
@@ -77,7 +77,7 @@ class Run:
             truncated = all((step.error or "").startswith("Truncated") for step in last)
             return (Status.TRUNCATED if truncated else Status.STUCK), f"{len(last)} answers in a row: {last[-1].error}"
         last = steps[-limits.repeats :]
-        if len(last) == limits.repeats and last[0].action and all(_same(last[0], step) for step in last):
+        if len(last) == limits.repeats and last[0].action and all(masking.same(last[0], step) for step in last):
             return Status.STUCK, f"{last[0].action.name} was called {len(last)} times with the same result"
         if len(steps) >= limits.steps:
             return Status.OUT_OF_STEPS, f"after {len(steps)} steps"
@@ -89,16 +89,3 @@ class Run:
 
     def _with(self, **changes: Any) -> "Run":
         return replace(self, trajectory=self.trajectory.model_copy(update=changes))
-
-
-def _in_vain(one: Step, other: Step) -> str | None:
-    """The tool that both steps called to no avail: with an error, or with the same result for the same."""
-    if not (one.action and other.action and one.observation and other.observation):
-        return None
-    failed = not one.observation.ok and not other.observation.ok and one.action.name == other.action.name
-    return other.action.name if failed or _same(one, other) else None
-
-
-def _same(one: Step, other: Step) -> bool:
-    same_text = one.observation and other.observation and one.observation.text == other.observation.text
-    return one.action == other.action and bool(same_text)

@@ -17,13 +17,19 @@ import argparse
 import os
 import shlex
 import sys
-from collections import defaultdict
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from distilling import episodes, figure, known, of_the_loop, runs, say
 from kept import keep, show
 from platformdirs import user_cache_path
+
+from autorl import tasks
+from autorl.bench.statistics import difference, mean, ratio
+from autorl.replay.store import ReplayStore
+from autorl.settings import Settings
+from autorl.train import improve, rounds
+from autorl.train.dataset import Choice
 
 FREE, WITH = "free", "free+replay"
 BASE = "constrained+replay"
@@ -31,23 +37,7 @@ ASKED = {"max_steps": 14}
 """How the models are asked, where that is not the default. The longest deck of the held-out tasks takes 12 steps."""
 
 
-def figure(estimate: Any, **more: Any) -> dict[str, Any]:
-    """An estimate as a figure to keep; empty where the tasks of a trial are too few for one."""
-    return {} if estimate is None else {
-        "value": estimate.value, "interval": [estimate.low, estimate.high], "n": estimate.n, **more}
-
-
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
-    from autorl import tasks
-    from autorl.bench.ledger import Episode
-    from autorl.bench.metrics import METRICS
-    from autorl.bench.spec import Setting, Spec, Split, Tasks
-    from autorl.bench.statistics import Runs, difference, mean, ratio
-    from autorl.replay.store import ReplayStore
-    from autorl.settings import Settings
-    from autorl.train import improve, measure, rounds
-    from autorl.train.dataset import Choice
-
     learn, held_out = (
         tasks.load(name).tasks[: options.tasks] for name in ("slides/learn", "slides/held_out"))
     learn = tasks.judged_by(learn, f"slides>={options.bar:g}")
@@ -56,30 +46,17 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     done = improve.improve(store, loop, learn, held_out, plan, concurrency=2,
-                           train=improve.distil(plan, choice=Choice(exemplars=0.0)),
-                           tell=lambda line: print(line, file=sys.stderr, flush=True))
-    last = done.rulings[-1].new  # measured whatever the gate said of it
+                           train=improve.distil(plan, choice=Choice(exemplars=0.0)), tell=say)
 
-    def episodes(model: str, settings: Sequence[str]) -> dict[str, dict[str, list[Episode]]]:
-        spec = Spec(name="distil-slides", models=(model,), seeds=tuple(options.seeds), product=".pptx",
-                    tasks=Tasks(held_out=("slides/held_out",)),
-                    settings={name: Setting(chosen=plan.chosen.model_copy(update=improve.SETTINGS[name]))
-                              for name in settings})
-        played = measure.play(options.folder / "measured", spec, Split(learn=(), held_out=held_out), memory=store,
-                              concurrency=2, watch=lambda one, count, planned: print(
-                                  f"{count}/{planned} {one.cell.setting} {one.cell.task}", file=sys.stderr, flush=True))
-        found: dict[str, dict[str, list[Episode]]] = defaultdict(lambda: defaultdict(list))
-        for episode in played:
-            found[episode.cell.setting][episode.cell.task].append(episode)
-        return found
+    def asked(model: str, *settings: str) -> dict[str, Any]:
+        return episodes(options.folder / "measured", model,
+                        {name: plan.chosen.model_copy(update=improve.SETTINGS[name]) for name in settings}, held_out,
+                        memory=store, seeds=options.seeds, product=".pptx")
 
-    def runs(of: dict[str, list[Episode]], metric: str) -> Runs:
-        values = {task: [METRICS[metric].of(episode) for episode in some] for task, some in of.items()}
-        return {task: [float(value or 0) for value in some] for task, some in values.items()}
-
-    before, after = episodes(done.start, (FREE, BASE)), episodes(last, (FREE, WITH))
-    entries = list(rounds.read(loop / improve.LEDGER))
-    seconds = sum(getattr(entry, "seconds", 0.0) for entry in entries)
+    before = asked(done.start, FREE, BASE)
+    after = asked(done.rulings[-1].new, FREE, WITH)  # the last one, whatever the gate said of it
+    spent = of_the_loop(rounds.read(loop / improve.LEDGER))
+    spent["loop_minutes"]["goal"] = "<= 60"
     figures = {
         "ner_before": figure(mean(runs(before[FREE], "ner"), share=True)),
         "ner_after": figure(mean(runs(after[FREE], "ner"), share=True), goal=">= 0.98"),
@@ -92,17 +69,10 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         "prompt_token_ratio": figure(
             ratio(runs(after[FREE], "prompt_tokens"), runs(before[BASE], "prompt_tokens")), goal="<= 0.2"),
         "replay_on_top_minus_distilled": figure(difference(runs(after[WITH], "score"), runs(after[FREE], "score"))),
-        "loop_minutes": {"value": seconds / 60, "unit": "min", "goal": "<= 60"},
-        "rounds": {"value": len(done.rulings), "unit": "rounds of the loop"},
-        "runs_collected": {"value": sum(entry.attempts for entry in entries if isinstance(entry, rounds.Collected)),
-                           "unit": "attempts"},
-        "runs_passed": {"value": sum(entry.passed for entry in entries if isinstance(entry, rounds.Collected)),
-                        "unit": "attempts"},
+        **spent,
     }
     store.close()
-    if few := [name for name, each in figures.items() if not each]:
-        print(f"Too few tasks, or nothing to divide by, for {', '.join(few)}", file=sys.stderr)
-    return {name: each for name, each in figures.items() if each}
+    return known(figures)
 
 
 def main() -> None:

@@ -282,11 +282,13 @@ def test_each_control_chooses_as_it_says(store: ReplayStore) -> None:
     write(store, a_run("A deck about honey bees and ants", id="revoked", verdict=PASSED))
     store.trust("revoked", "revoked", "copied")
     write(store, a_run("A deck about honey bees that nobody judged", id="unjudged"))
+    write(store, a_run("A deck about honey bees and honey", id="stuck", status=Status.STUCK))
+    write(store, a_run("A deck about honey bees or none", id="cancelled", status=Status.CANCELLED))
     task = "A deck about honey bees"
     assert find(store, task, mode="none", k=3) == []
     assert names(find(store, task, mode="recent", k=2)) == ["topic-3", "topic-4"]
     assert names(find(store, task, mode="verified", k=1)) == ["topic-0"]
-    assert set(names(find(store, task, mode="add-all", k=3))) == {"failed", "tainted", "unjudged"}
+    assert set(names(find(store, task, mode="add-all", k=4))) == {"failed", "tainted", "unjudged", "stuck"}
     drawn = {names(find(store, task, mode="random", k=1, seed=seed))[0] for seed in range(40)}
     assert drawn == {f"topic-{n}" for n in range(5)}
     assert names(find(store, task, mode="random", k=3, seed=7)) == names(find(store, task, mode="random", k=3, seed=7))

@@ -128,7 +128,8 @@ class Player:
         sampling = replace(base.sampling, seed=seed, temperature=warmth(base.sampling.temperature, cell.attempt, 0))
         store = _InHand(memory, meter)
         agent = replace(base, store=cast(ReplayStore, store), recall=replace(base.recall, seed=seed), sampling=sampling,
-                        ask=simulated_user.user(setting.user, task, seed=seed))
+                        ask=simulated_user.user(setting.user, task, seed=seed),
+                        guided=self._spec.fill.guided and cell.phase == "learn")
         model = self._model(setting.model or cell.model, base.base_url)
         object.__setattr__(agent, "policy", replace(base.policy, model=model, sampling=sampling))
         object.__setattr__(agent, "toolset", base.toolset)

@@ -25,7 +25,7 @@ class Filling:
     setting: str
     seed: int
     tasks: Sequence[str]
-    attempts: int
+    how: Fill
     sizes: Sequence[Size]
     episodes: list[Episode] = field(default_factory=list)
     solved: set[str] = field(default_factory=set)
@@ -55,7 +55,7 @@ class Filling:
         """Episodes that it takes at most, given those that it has had."""
         tried = {episode.cell.task: episode.cell.attempt + 1 for episode in self.episodes}
         open_ = len(self.tasks) - len(self.solved)
-        return sum(tried[task] for task in self.solved) + open_ * self.attempts
+        return sum(tried[task] for task in self.solved) + open_ * self.how.attempts
 
     def holds(self, size: Size) -> bool:
         """Whether the store has come to `size`."""
@@ -73,13 +73,16 @@ class Filling:
         return brought
 
     def _in_order(self) -> Iterator[Cell]:
-        for attempt in range(self.attempts):
-            for task in self.tasks:
-                if self.goal is not None and len(self.solved) >= self.goal:
-                    return
-                if task not in self.solved:
-                    yield Cell(phase="learn", model=self.model, setting=self.setting, seed=self.seed, task=task,
-                               attempt=attempt)
+        attempts = range(self.how.attempts)
+        # A guided attempt builds on those before it, and its success carries the next task.
+        tries = ([(task, attempt) for task in self.tasks for attempt in attempts] if self.how.guided else
+                 [(task, attempt) for attempt in attempts for task in self.tasks])
+        for task, attempt in tries:
+            if self.goal is not None and len(self.solved) >= self.goal:
+                return
+            if task not in self.solved:
+                yield Cell(phase="learn", model=self.model, setting=self.setting, seed=self.seed, task=task,
+                           attempt=attempt)
 
 
 def fillings(spec: Spec, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Filling]:
@@ -88,7 +91,7 @@ def fillings(spec: Spec, tasks: Sequence[Task]) -> dict[tuple[str, str, int], Fi
     if not any(spec.sizes):
         return {}
     return {
-        (model, name, seed): Filling(model, name, seed, ordered(tasks, spec.fill, seed), spec.fill.attempts, spec.sizes)
+        (model, name, seed): Filling(model, name, seed, ordered(tasks, spec.fill, seed), spec.fill, spec.sizes)
         for seed in spec.seeds for model in spec.models for name in wanted
     }
 

@@ -28,6 +28,8 @@ def collect(
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
     verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's verifier, or one with a bar "
                                                  "of your own, 'slides>=0.2'. [default: the task's]")] = None,
+    guided: Annotated[bool, typer.Option("--guided", help="Let the verifier tell while a run goes on when the task is "
+                                         "done, and when it is spoiled. It has to be one that can.")] = False,
     on: On = "threads",
     address: Address = None,
     skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Leave out lines that hold no task.")] = False,
@@ -56,7 +58,7 @@ def collect(
     agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
     attempts = tokens = 0
     solved: set[str] = set()
-    for attempt in roll_out(agent, wanted, Plan(n, successes, seed), concurrency=concurrency, on=where):
+    for attempt in roll_out(agent, wanted, Plan(n, successes, seed, guided), concurrency=concurrency, on=where):
         run = attempt.trajectory
         attempts, tokens = attempts + 1, tokens + run.usage.completion_tokens
         solved |= {run.task.id} if run.verified else set()

@@ -54,15 +54,16 @@ SOME = (
 )
 """Some of them, the newest first; and the last of all toolsets."""
 
-FINISHED = (
+_unfinished = [Status.RUNNING.value, Status.FAILED.value, Status.CANCELLED.value]
+CAME_TO_AN_END = (
     sa.select(runs.c.id, runs.c.task, tasks.c.text, runs.c.tools, sa.func.coalesce(runs.c.score, 0.0), runs.c.length,
               *_record, runs.c.source)
     .join(tasks, tasks.c.id == runs.c.task).outerjoin(records, records.c.exemplar == runs.c.id)
-    .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.status == Status.FINISHED.value,
+    .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.status.not_in(_unfinished),
            runs.c.trust != "revoked", runs.c.pruned.is_(None))
     .order_by(runs.c.started.desc())
 )
-"""Every run of some tasks that finished, whatever was said of it; the newest first."""
+"""Every run of some tasks that came to an end, whichever, and whatever was said of it; the newest first."""
 
 _newest = (sa.select(verdicts.c.body).where(verdicts.c.run == runs.c.id).order_by(verdicts.c.id.desc()).limit(1)
            .scalar_subquery())
@@ -74,7 +75,6 @@ OUTCOMES = (
 )
 """How the newest runs of some tasks went: status, whether it passed, its newest verdict."""
 
-_unfinished = [Status.RUNNING.value, Status.FAILED.value, Status.CANCELLED.value]
 ATTEMPTS = (
     sa.select(runs.c.task, sa.func.count(), sa.func.coalesce(sa.func.sum(sa.cast(runs.c.passed, sa.Integer)), 0))
     .where(runs.c.task.in_(sa.bindparam("tasks", expanding=True)), runs.c.model == sa.bindparam("model"),

@@ -170,15 +170,15 @@ class Reader:
 
         return self._database.read(question)
 
-    def newest_finished(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
-        """For each of these tasks the newest run that finished, was not revoked and called no tool but `tools`.
+    def newest_ended(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
+        """For each of these tasks the newest run that came to an end, was not revoked and called no tool but `tools`.
 
         Nobody need have verified or trusted it: it is what honest experiments compare recall with.
         """
         def question(connection: sa.Connection) -> list[Candidate]:
             newest: dict[str, Candidate] = {}
             for some in _pieces(wanted):
-                for row in connection.execute(queries.FINISHED, {"tasks": some}):
+                for row in connection.execute(queries.CAME_TO_AN_END, {"tasks": some}):
                     if row[1] not in newest and (candidate := _candidate(row)).tools <= set(tools):
                         newest[candidate.task] = candidate
             return list(newest.values())
@@ -212,6 +212,14 @@ class Reader:
             return [_failure(status, body) for status, passed, body in rows if not passed], len(rows)
 
         return self._database.read(question)
+
+    def stuck(self, task: str, *, limit: int = 32) -> list[Trajectory]:
+        """The runs of a task that got stuck, the newest first."""
+        query = sa.select(runs.c.id).where(runs.c.task == task, runs.c.status == Status.STUCK.value).order_by(
+            runs.c.started.desc(), runs.c.id.desc()).limit(limit)
+        names = self._database.read(lambda connection: connection.execute(query).scalars().all())
+        found = self.get_all(names)
+        return [found[name] for name in names if name in found]
 
     def record(self, exemplar: str) -> Record:
         """What came of the runs that were shown `exemplar`."""

@@ -28,7 +28,8 @@ class Recall:
     k: exemplars at most, 0 for none; budget: tokens they may take together
     mode: which past runs, and in what order. `verified+useful`: trusted successes by likeness and by how much they
         helped before. The others are there to compare it with: `verified` leaves out what helped, `random` and `recent`
-        the likeness, `add-all` the verdicts and the trust (anything finished and not revoked); `none` recalls nothing.
+        the likeness, `add-all` the verdicts and the trust (whatever came to an end, however, and was not revoked);
+        `none` recalls nothing.
     style: how exemplars are shown; `auto` shows all of one while that leaves room for the others, else its actions
     same_task: whether a success on this very task may be shown; switch it off to measure
     failures: whether to say in one line what went wrong before on tasks like this one

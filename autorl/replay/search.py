@@ -71,7 +71,7 @@ class Search:
 
     def _near(self) -> Iterator[Candidate]:
         seen: set[str] = set()
-        pool = self._store.newest_finished if self._mode == "add-all" else self._store.best
+        pool = self._store.newest_ended if self._mode == "add-all" else self._store.best
         for width in WIDTHS:
             fused = self._fused(width)
             new = {task: likeness for task, likeness in fused.items() if task not in seen}

@@ -45,13 +45,13 @@ def judge(database: Database, connection: sa.Connection, verdict: dict[str, Any]
     connection.execute(_SAID, {"run": run, "passed": passed, "score": verdict["score"]})
     if before is None:
         return
+    shown = without(connection, [run])
     if before.passed is None:
         strict = Verdict.model_validate_json(verdict["body"]).strict
         add_records(connection, [Credit(exemplar, int(passed), 1, share, int(strict))
-                                 for (_, exemplar), share in without(connection, [run]).items()])
+                                 for (_, exemplar), share in shown.items()])
     else:
-        shown = connection.execute(sa.select(injections.c.exemplar).where(injections.c.run == run)).scalars()
-        add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for exemplar in set(shown)])
+        add_records(connection, [Credit(exemplar, int(passed) - int(before.passed)) for _, exemplar in shown])
     if before.passed or (passed and before.status == Status.FINISHED):
         settle(database, connection, [run])
 
@@ -83,7 +83,8 @@ def add_records(connection: sa.Connection, credits: Iterable[Credit]) -> None:
 def without(connection: sa.Connection, judged: Sequence[str]) -> dict[tuple[str, str], float]:
     """How often the tasks of these runs pass without an exemplar that they were shown, by run and exemplar.
 
-    Of the task's other judged runs, those that were not shown it count, the newest of them, by Laplace's rule.
+    Of the task's other judged runs, those that were not shown it count, the newest of them, by Laplace's rule. Guided
+    runs are left out, on both sides: how they went says nothing of what they were shown.
     """
     return {
         (run, exemplar): float(share) for start in range(0, len(judged), _SOME)
@@ -202,9 +203,12 @@ _ELIGIBLE_OR_NOT = sa.select(
 ).where(runs.c.id.in_(sa.bindparam("runs", expanding=True)))
 """Looked at, and not asked for: SQLite would go through all that is eligible, by the index of that."""
 _other, _shown = runs.alias(), injections.alias()
+_GUIDED = '%"guided":true%'
+"""In a provenance; within a string of it the quotes would be escaped."""
 _newest = (
     sa.select(_other.c.passed).where(
         _other.c.task == runs.c.task, _other.c.id != runs.c.id, _other.c.passed.is_not(None),
+        _other.c.provenance.not_like(_GUIDED),
         # By the other run: an exemplar may have been shown to very many.
         injections.c.exemplar.not_in(sa.select(_shown.c.exemplar).where(_shown.c.run == _other.c.id)))
     .order_by(_other.c.started.desc()).limit(_NEWEST).correlate(runs, injections).subquery()
@@ -213,5 +217,5 @@ _share = sa.select((sa.func.coalesce(sa.func.sum(sa.cast(_newest.c.passed, sa.In
                    / (sa.func.count() + 2)).select_from(_newest).scalar_subquery()
 _WITHOUT = (
     sa.select(injections.c.run, injections.c.exemplar, _share).join(runs, runs.c.id == injections.c.run)
-    .where(injections.c.run.in_(sa.bindparam("runs", expanding=True)))
+    .where(injections.c.run.in_(sa.bindparam("runs", expanding=True)), runs.c.provenance.not_like(_GUIDED))
 )

@@ -142,7 +142,8 @@ class _Loop:
         started, attempts, passed = time.monotonic(), 0, 0
         times = 1 + sum(isinstance(entry, Collected) and entry.policy == now for entry in self.entries)
         agent = replace(Agent.of(self.plan.chosen, store=self.store), model=self.given.get(now, now))
-        wanted = Attempts(self.plan.attempts * times, self.plan.successes * times, self.plan.seed)
+        wanted = Attempts(self.plan.attempts * times, self.plan.successes * times, self.plan.seed,
+                          self.plan.guided)
         by_tools: dict[tuple[str, ...], list[Task]] = {}
         for task in self.tasks:
             by_tools.setdefault(tools_for(task, self.plan.chosen.tools), []).append(task)

@@ -15,6 +15,8 @@ class Verifier(Protocol):
     """Judges a run from what it left behind; the same input gives the same verdict.
 
     name, version: together the `verifier` of its verdicts, as in `slides@1`
+    One with an attribute `guides` that is true can judge a run that goes on as well, at a cost that every step can
+    bear; on a right way, none of its checks that has come to pass fails later (see guide.py).
     """
 
     name: str
@@ -59,6 +61,7 @@ class AtLeast:
     def __init__(self, of: Verifier, bar: float) -> None:
         self.of, self.bar = of, bar
         self.name, self.version = f"{of.name}>={bar:g}", of.version
+        self.guides = getattr(of, "guides", False)
 
     def __call__(
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()

@@ -22,7 +22,7 @@ from autorl.registry import RunContext, Tool
 from autorl.rollout.collect import warmth
 from autorl.types import Action, Observation, Status, Step, Trajectory, Verdict
 
-VERIFIER = "warehouse@1"
+VERIFIER = "warehouse@2"
 
 
 class LlamaCpp(openai.OpenAIServer):

@@ -165,3 +165,12 @@ def test_a_store_cannot_be_filled_faster_than_one_episode_after_the_other():
     pace.took(an_episode(cell, seconds=3.0))
     _, middle, _ = pace.look(grid, 64, 0, 0.0).left
     assert middle == 50 * 3.0
+
+
+def test_guided_attempts_at_a_task_come_in_a_row():
+    spec = a_spec(sizes=(1, 2, "all"), seeds=(0,), models=("a",), fill=Fill(attempts=3, guided=True))
+    grid = Grid(spec, some_tasks(learn=3))
+    done = play(grid, lambda cell: cell.task != "l1")
+    learned = [(episode.cell.task, episode.cell.attempt) for episode in done
+               if (episode.cell.phase, episode.cell.setting) == ("learn", "replay")]
+    assert learned == [("l0", 0), ("l1", 0), ("l1", 1), ("l1", 2), ("l2", 0)]

@@ -4,6 +4,15 @@ from pathlib import Path
 from tests.worlds import say
 
 
+def test_what_cannot_be_guided_is_refused(autorl):
+    Path("set.jsonl").write_text(json.dumps({"text": "Make a deck", "id": "deck"}) + "\n")
+    Path("script.jsonl").write_text(json.dumps(say("finish", answer="done")) + "\n")
+    done = autorl("collect", "set.jsonl", "--model", "scripted:script.jsonl", "--guided")
+    assert done.returncode == 2
+    assert "a run cannot be guided: the verifier 'slides' judges no run that goes on" in done.stderr.replace("\n", " ")
+    assert "Leave the guidance out" in done.stderr
+
+
 def test_the_command_tells_each_attempt_and_what_came_of_all(autorl):
     Path("set.jsonl").write_text("".join(json.dumps({"text": f"Say {n}", "id": f"t{n}"}) + "\n" for n in range(2)))
     Path("script.jsonl").write_text(json.dumps(say("finish", answer="done")) + "\n")

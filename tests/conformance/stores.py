@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from autorl.errors import StoreUnavailable, UnknownName, UsageError
 from autorl.replay.schema import embeddings
 from autorl.replay.store import ReplayStore
-from autorl.types import Artifact, Observation, Status, Step, Task, Trajectory, Verdict, new_run_id
+from autorl.types import Artifact, Observation, Provenance, Status, Step, Task, Trajectory, Verdict, new_run_id
 from tests.worlds import FAILED, OBSERVATIONS, PASSED, STEPS, TEXT, a_run, a_step
 
 Opener = Callable[[], ReplayStore]
@@ -242,6 +242,26 @@ class StoreSuite:
         found = {c.run: c for c in store.candidates()}[run.id]
         assert (found.wins, found.shown) == (2, 3)
         assert (found.text, found.tools, found.steps) == ("Make tea", frozenset({"ping"}), 1)
+
+    def test_how_a_guided_run_went_says_nothing_of_what_it_was_shown(self, store: ReplayStore) -> None:
+        run = write(store, a_run("Make tea", verdict=PASSED))
+        guided = Provenance(settings={"guided": True, "note": '"guided":false'})
+        shown = write(store, a_run("Make coffee", recalled=[run.id], verdict=FAILED, provenance=guided))
+        store.add([a_run("Make milk", recalled=[run.id], verdict=PASSED, provenance=guided)])
+        store.feedback(shown.id, passed=True)
+        assert store.record(run.id) == (0, 0, 0.0, 0)
+        said = Provenance(settings={"guided": False, "note": '"guided":true'})
+        write(store, a_run("Make coffee", recalled=[run.id], verdict=PASSED, provenance=said))
+        assert store.record(run.id) == (1, 1, 0.5, 1), "nor of how often the task passes without it"
+
+    def test_the_runs_of_a_task_that_got_stuck_are_found(self, store: ReplayStore) -> None:
+        first, second = (write(store, a_run("Make tea", status=Status.STUCK, reason=f"spoiled: {what}"))
+                         for what in ("milk", "lemon"))
+        write(store, a_run("Make tea", verdict=PASSED))
+        write(store, a_run("Make coffee", status=Status.STUCK))
+        assert [run.reason for run in store.stuck(first.task.id)] == [second.reason, first.reason]
+        assert [run.id for run in store.stuck(first.task.id, limit=1)] == [second.id]
+        assert store.stuck("nothing") == []
 
     def test_vectors_are_made_of_every_task_and_given_by_their_model(self, store: ReplayStore) -> None:
         tasks = [write(store, a_run(f"Task {n}")).task.id for n in range(3)]

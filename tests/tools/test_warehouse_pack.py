@@ -15,8 +15,9 @@ from autorl.types import Status
 load_pack("warehouse")
 from autorl_tools.warehouse.asked import Asked  # noqa: E402  # the namespace is made by loading a pack
 from autorl_tools.warehouse.invent import world  # noqa: E402
-from autorl_tools.warehouse.solver import plan  # noqa: E402
+from autorl_tools.warehouse.solver import calls, plan  # noqa: E402
 from autorl_tools.warehouse.tasks import tasks  # noqa: E402
+from autorl_tools.warehouse.verifier import checks  # noqa: E402
 
 WORLDS = st.integers(0, 200).map("w{}".format)
 
@@ -71,6 +72,36 @@ def test_the_shortest_plan_passes_through_the_whole_engine(length):
     asked = Asked.of(task)
     run = play(task, plan(asked.world, asked.start, asked.goal))
     assert (run.status, run.verified, len(run.steps)) == (Status.FINISHED, True, length)
+
+
+@settings(max_examples=50, deadline=None)
+@given(WORLDS, st.integers(2, 10))
+def test_on_the_way_to_the_goal_no_check_that_has_come_to_pass_fails(name, length):
+    (task,) = tasks(name, "train", length, 1)
+    asked = Asked.of(task)
+    state, right = asked.start, set()
+    for action in plan(asked.world, asked.start, asked.goal):
+        found = {check.name for check in checks(state, asked.goal) if check.passed}
+        assert right <= found
+        assert len(found) < len(checks(state, asked.goal)) or action == asked.world.action("close")
+        state, right = asked.world.apply(state, action).state, found
+    assert state == asked.goal
+    assert all(check.passed for check in checks(state, asked.goal))
+
+
+@settings(max_examples=50, deadline=None)
+@given(WORLDS, st.integers(2, 5), st.data())
+def test_the_checks_pass_where_the_goal_is_reached_and_nowhere_else(name, length, data):
+    (task,) = tasks(name, "train", length, 1)
+    asked = Asked.of(task)
+    state = asked.start
+    for _ in range(8):
+        able = [each for slip in state.slips for each in calls(asked.world, slip)
+                if asked.world.apply(state, each).state != state]
+        if not able:
+            break
+        state = asked.world.apply(state, data.draw(st.sampled_from(able))).state
+        assert all(check.passed for check in checks(state, asked.goal)) == (state == asked.goal)
 
 
 def test_what_was_not_asked_for_fails():

@@ -32,7 +32,7 @@ def _for_slip(world: World, start: State, wanted: Slip) -> tuple[State, tuple[Ac
         state, actions = waiting.popleft()
         if state.slip(wanted.number) == wanted:
             return state, actions
-        for action in _calls(world, wanted):
+        for action in calls(world, wanted):
             after = world.apply(state, action).state
             if after not in seen:
                 seen.add(after)
@@ -40,7 +40,7 @@ def _for_slip(world: World, start: State, wanted: Slip) -> tuple[State, tuple[Ac
     return None
 
 
-def _calls(world: World, slip: Slip) -> Iterator[Action]:
+def calls(world: World, slip: Slip) -> Iterator[Action]:
     """Every call that can do anything for `slip`."""
     for operation in world.operations:
         if OPERATIONS[operation].kind == slip.kind or operation == "book":

@@ -1,0 +1,69 @@
+"""What may be chosen next: calls that make no sense now are not offered to a constrained policy.
+
+Invalid action masking (Huang and Ontanon 2020). A small model repeats itself for ever otherwise.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from autorl.types import Action, Step, ToolSpec
+
+
+def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolSpec, ...]:
+    """Of the tools that are available, what the last steps leave: no call that was just refused, and for once no tool
+    that was called twice to no avail. All of them, where nothing would be left."""
+    left = without(available, _refused(steps))
+    if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
+        left = tuple(tool for tool in left if tool.name != stale)
+    return left or tuple(available)
+
+
+def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolSpec, ...]:
+    """What leaves every call but those, as far as a schema can say so."""
+    left = tuple(tools)
+    for action in actions:
+        left = tuple(rest for tool in left for rest in (_others(tool, action) if tool.name == action.name else [tool]))
+    return left
+
+
+def same(one: Step, other: Step) -> bool:
+    """Whether two steps called the same and saw the same."""
+    same_text = one.observation and other.observation and one.observation.text == other.observation.text
+    return one.action == other.action and bool(same_text)
+
+
+def _refused(steps: Sequence[Step]) -> list[Action]:
+    """The calls that failed since one was last carried out: as things stand, they would fail again."""
+    refused = []
+    for step in reversed(steps):
+        if step.observation and step.observation.ok:
+            break
+        if step.action:
+            refused.append(step.action)
+    return refused
+
+
+def _in_vain(one: Step, other: Step) -> str | None:
+    """The tool that both steps called to no avail: with an error, or with the same result for the same."""
+    if not (one.action and other.action and one.observation and other.observation):
+        return None
+    failed = not one.observation.ok and not other.observation.ok and one.action.name == other.action.name
+    return other.action.name if failed or same(one, other) else None
+
+
+def _others(tool: ToolSpec, action: Action) -> list[ToolSpec]:
+    """`tool` with every call but `action`, in as many pieces as that takes: those that differ in the first argument,
+    those that are the same there and differ in the second, and so on. Whole, where it has not that call, or does not
+    tell the values of an argument.
+    """
+    properties = dict(tool.parameters.get("properties", {}))
+    values = {name: schema.get("enum", [schema["const"]] if "const" in schema else [])
+              for name, schema in properties.items()}
+    if set(action.arguments) != set(values) or any(action.arguments[name] not in values[name] for name in values):
+        return [tool]
+    pieces = []
+    for name, given in action.arguments.items():
+        if others := [value for value in values[name] if value != given]:
+            narrowed = {**properties, name: {**properties[name], "enum": others}}
+            pieces.append(tool.model_copy(update={"parameters": {**tool.parameters, "properties": narrowed}}))
+        properties[name] = {**properties[name], "enum": [given]}
+    return pieces

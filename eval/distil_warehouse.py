@@ -1,0 +1,97 @@
+"""From replay to weights in invented warehouses: what distillation adds to replay, in worlds known and unknown to it.
+
+    python eval/distil_warehouse.py [--rounds 1] [--attempts 8] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+
+The loop of `autorl improve` runs on training tasks of the worlds w1 to w4 from an empty store: constrained, guided
+attempts with replay, the short tasks first, LoRA on what passed, half of the rows with exemplars in the prompt as
+replay shows them, the gate. Then test tasks of 3 to 5 calls are asked, constrained and unguided, of the bare model and
+of the distilled one, each without exemplars and with what is recalled: those of the same worlds, and those of worlds
+that nothing was learned in (w5 to w8), where the store has nothing but other worlds' runs to show. Called again it goes
+on where it was ended.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from distilling import Played, episodes, figure, known, of_the_loop, runs, say
+from kept import keep, show
+from platformdirs import user_cache_path
+
+from autorl import tasks as task_sets
+from autorl.bench.statistics import Runs, difference, mean
+from autorl.replay.store import ReplayStore
+from autorl.settings import Settings
+from autorl.train import improve, rounds
+from autorl.train.dataset import Choice
+from autorl.types import Task
+
+SAME, NEW = ("w1", "w2", "w3", "w4"), ("w5", "w6", "w7", "w8")
+ASKED = Settings(tools=("warehouse:{world}",), k=4, budget=3000, temperature=0.2, max_tokens=120, max_steps=9)
+ALONE, REPLAY = "alone", "replay"
+
+
+def of(worlds: Sequence[str], split: str, lengths: Sequence[int], each: int) -> tuple[Task, ...]:
+    """The first tasks of each world, the short ones first."""
+    return tuple(task for length in lengths for world in worlds
+                 for task in task_sets.load(f"warehouse/{world}/{split}/{length}").tasks[:each])
+
+
+def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    learn = of(SAME, "train", (2, 3, 4, 5), options.learn)
+    same, new = (of(worlds, "test", (3, 4, 5), options.asked) for worlds in (SAME, NEW))
+    plan = rounds.Plan(rounds=options.rounds, attempts=options.attempts, successes=1, guided=True, seeds=(0,),
+                       measured=(), chosen=ASKED)
+    store = ReplayStore(options.folder / "replay.db")
+    loop = options.folder / "loop"
+    choice = Choice(exemplars=0.5, k=ASKED.k, budget=ASKED.budget, style="full")
+    done = improve.improve(store, loop, learn, same, plan, concurrency=2, train=improve.distil(plan, choice=choice),
+                           tell=say)
+
+    def asked(model: str) -> dict[str, Played]:
+        return episodes(options.folder / "measured", model,
+                        {ALONE: ASKED.model_copy(update={"k": 0}), REPLAY: ASKED}, (*same, *new), memory=store,
+                        seeds=options.seeds)
+
+    before, after = asked(done.start), asked(done.rulings[-1].new)  # the last one, whatever the gate said of it
+
+    def success(played: Played, tasks: Sequence[Task]) -> Runs:
+        return runs({task.id: played[task.id] for task in tasks}, "success")
+
+    figures: dict[str, dict[str, Any]] = {}
+    for where, tasks in (("same_world", same), ("new_world", new)):
+        for name, played in (("before", before[ALONE]), ("replay", before[REPLAY]), ("distilled", after[ALONE]),
+                             ("distilled_replay", after[REPLAY])):
+            goal = {"goal": ">= 0.95"} if (where, name) == ("same_world", "distilled_replay") else {}
+            figures[f"{where}_{name}"] = figure(mean(success(played, tasks), share=True), **goal)
+        figures[f"{where}_distilled_replay_minus_replay"] = figure(
+            difference(success(after[REPLAY], tasks), success(before[REPLAY], tasks)))
+    figures["new_world_distilled_replay_minus_replay"]["goal"] = ">= 0"
+    store.close()
+    return known({**figures, **of_the_loop(rounds.read(loop / improve.LEDGER))})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--attempts", type=int, default=8, help="at each learning task, in a round, until one passes")
+    parser.add_argument("--learn", type=int, default=16, help="tasks of each world and length to learn from")
+    parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=user_cache_path("autorl") / "distil-warehouse")
+    parser.add_argument("--no-keep", action="store_true", help="only print")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    os.environ["AUTORL_HOME"] = str(options.folder)  # its policies are its own
+    figures = measured(options)
+    print(show(figures))
+    if not options.no_keep:
+        keep("distil-warehouse", figures, shlex.join(["python", "eval/distil_warehouse.py", *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()

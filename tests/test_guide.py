@@ -1,0 +1,192 @@
+"""Runs that the verifier guides, and what may be chosen next."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import product
+from typing import Any, Literal
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autorl import Agent, Recall, ReplayStore, RunContext, Sampling, Task, Trajectory, masking, tool
+from autorl.errors import UsageError
+from autorl.formats.base import to_json
+from autorl.models.base import Capabilities, Completion, Request
+from autorl.models.scripted import Scripted
+from autorl.rollout.collect import Plan, collect
+from autorl.types import Action, Check, Exemplar, Status, ToolSpec, Verdict
+from autorl.workspace import Workspace
+from tests.worlds import ping
+
+LETTERS = "letters.txt"
+
+
+@tool
+def put(letter: Literal["a", "b", "c"], context: RunContext) -> str:
+    """Put a letter to the others."""
+    if letter in _put(context.workspace):
+        raise ValueError(f"{letter} is there already")
+    context.workspace.write(LETTERS, (_put(context.workspace) + letter).encode())
+    return f"{letter} is put."
+
+
+@tool(ends_run=True)
+def done() -> str:
+    """End it."""
+    return "Done."
+
+
+def _put(workspace: Workspace) -> str:
+    path = workspace.path(LETTERS)
+    return path.read_text() if path.is_file() else ""
+
+
+class HasA:
+    """Passes letters with an a and without a c."""
+
+    name, version, guides = "has-a", 1, True
+
+    def __call__(self, task: Task, trajectory: Trajectory, workspace: Workspace,
+                 exemplars: Sequence[Exemplar] = ()) -> Verdict:
+        letters = _put(workspace)
+        checks = tuple(Check(name=name, passed=right, score=right) for name, right in (
+            ("a", "a" in letters), ("no c", "c" not in letters)))
+        return Verdict(verifier="has-a@1", passed=all(check.passed for check in checks), score=0.5, checks=checks)
+
+
+class Prefers(Scripted):
+    """Says the first of its calls that the schema allows, and notes which it could have said."""
+
+    capabilities = Capabilities(json_schema=True)
+
+    def __init__(self, *calls: Action) -> None:
+        super().__init__(())
+        self.calls = calls
+        self.could: list[list[str]] = []
+
+    def complete(self, request: Request) -> Completion:
+        said = {call.model_dump_json(): to_json({"thought": "Next", "action": call.name, "arguments": call.arguments})
+                for call in self.calls}
+        allowed = [text for text in said.values() if _valid(text, request.json_schema)]
+        self.could.append([name for name, text in said.items() if text in allowed])
+        return Completion(allowed[0], finish_reason="stop")
+
+
+def _valid(text: str, schema: Any) -> bool:
+    import json
+
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(json.loads(text)))
+
+
+def letter(which: str) -> Action:
+    return Action(name="put", arguments={"letter": which})
+
+
+DONE = Action(name="done")
+
+
+@pytest.fixture
+def agent(store: ReplayStore) -> Agent:
+    return Agent(model=Prefers(DONE, letter("c"), letter("b"), letter("a")), tools=[put, done], store=store,
+                 format="structured", recall=Recall(k=0), sampling=Sampling(0.0), guided=True)
+
+
+TASK = Task(text="An a, and no c", id="an-a")
+
+
+def test_a_guided_run_ends_when_it_is_spoiled_and_the_next_one_avoids_that(agent: Agent, store: ReplayStore) -> None:
+    runs = [agent.solve(TASK, verify=HasA()) for _ in range(3)]
+    ways = ["".join(action.arguments.get("letter", ".") for action in run.actions) for run in runs]
+    assert ways == ["c", "bc", "ba."], "no call that spoiled one attempt is made again at the same place"
+    assert [run.status for run in runs] == [Status.STUCK, Status.STUCK, Status.FINISHED]
+    assert [run.verified for run in runs] == [False, False, True]
+    assert runs[0].reason == "spoiled: no c"
+    model = agent.model
+    assert isinstance(model, Prefers)
+    ended = [DONE.model_dump_json() in could for could in model.could]
+    assert ended == [False] * (len(ended) - 1) + [True], "a run may be ended when the task is done, and only then"
+    assert model.could[-1] == [DONE.model_dump_json()], "and nothing else may be done then"
+    kept = store.get(runs[2].id)
+    assert kept.provenance.settings["guided"] is True
+    assert store.stuck(TASK.id) == [store.get(run.id) for run in reversed(runs[:2])]
+
+
+def test_a_run_that_is_not_guided_is_left_alone(agent: Agent) -> None:
+    run = replace(agent, guided=False).solve(TASK, verify=HasA())
+    assert run.actions == (DONE,), "it may end before anything is done"
+    assert not run.verified
+    assert run.provenance.settings["guided"] is False
+
+
+def test_what_spoiled_another_task_is_offered(agent: Agent) -> None:
+    agent.solve(TASK, verify=HasA())
+    other = agent.solve(Task(text="Another", id="other"), verify=HasA())
+    assert [action.arguments for action in other.actions] == [{"letter": "c"}]
+
+
+def test_guided_attempts_at_a_task_come_in_a_row(agent: Agent) -> None:
+    tasks = [TASK, Task(text="Another a, and no c", id="another")]
+    done = list(collect(replace(agent, guided=False), tasks, Plan(attempts=5, successes=1, guided=True), verify=HasA()))
+    assert [(each.trajectory.task.id, each.trajectory.verified) for each in done] == [
+        *[("an-a", False)] * 2, ("an-a", True), *[("another", False)] * 2, ("another", True)]
+
+
+@pytest.mark.parametrize("wrong", ["no guide", "a function", "free", "no verifier"])
+def test_what_cannot_be_guided_is_refused_before_it_begins(agent: Agent, store: ReplayStore, wrong: str) -> None:
+    verify: Any = HasA()
+    if wrong == "no guide":
+        verify.guides = False
+    if wrong == "a function":
+        verify = bool
+    if wrong == "free":
+        agent = replace(agent, sampling=Sampling(constrained=False))
+    if wrong == "no verifier":
+        verify = None
+    with pytest.raises(UsageError, match="cannot be guided.*Leave the guidance out"):
+        agent.solve(TASK, verify=verify)
+    assert store.newest() == []
+
+
+def test_a_call_that_was_refused_is_not_offered_until_something_was_done(store: ReplayStore) -> None:
+    open_now: list[str] = []
+
+    @tool
+    def enter(door: Literal["left", "right"]) -> str:
+        """Go through a door."""
+        if door not in open_now:
+            open_now.append("left")
+            raise ValueError("it is shut")
+        return "You are in."
+
+    left, right = (Action(name="enter", arguments={"door": door}) for door in ("left", "right"))
+    model = Prefers(left, right, Action(name="ping"), Action(name="finish", arguments={"answer": "in"}))
+    agent = Agent(model=model, tools=[enter, ping], store=store, format="structured", recall=Recall(k=0))
+    run = agent.solve("Go in")
+    assert [step.action for step in run.steps[:4]] == [left, right, Action(name="ping"), left]
+    assert [step.observation.ok for step in run.steps[:4] if step.observation] == [False, False, True, True]
+
+
+CALLS = [Action(name="paint", arguments={"colour": colour, "size": size, "where": "here"})
+         for colour, size in product(["red", "blue"], [1, 2, 3])]
+PAINT = ToolSpec(name="paint", description="", parameters={
+    "type": "object", "required": ["colour", "size", "where"], "properties": {
+        "colour": {"type": "string", "enum": ["red", "blue"]}, "size": {"type": "integer", "enum": [1, 2, 3]},
+        "where": {"const": "here"}}})
+
+
+@given(st.lists(st.sampled_from(CALLS)))
+def test_without_some_calls_every_other_one_is_left(some: list[Action]) -> None:
+    left = masking.without([PAINT, ToolSpec(name="other", description="", parameters={})], some)
+    assert {spec.name for spec in left} >= {"other"}
+    schemas = [jsonschema.Draft202012Validator(spec.parameters) for spec in left if spec.name == "paint"]
+    for call in CALLS:
+        assert any(schema.is_valid(call.arguments) for schema in schemas) == (call not in some)
+
+
+def test_a_call_whose_values_are_not_told_cannot_be_left_out() -> None:
+    free = {"type": "object", "properties": {"text": {"type": "string"}}}
+    spec = ToolSpec(name="say", description="", parameters=free)
+    assert masking.without([spec], [Action(name="say", arguments={"text": "a"})]) == (spec,)
+    assert masking.without([ToolSpec(name="ping", description="", parameters={})], [Action(name="ping")]) == ()
