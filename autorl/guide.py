@@ -1,16 +1,15 @@
 """Guided runs: while a policy learns, the verifier tells it when a task is done, and when it is spoiled.
 
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
-something that was right is so no more. What spoiled one attempt at a task is not offered again at the same place in the
-next, so that a few short attempts find what chance would not. What is kept of it are whole runs, made by the policy
+something that was right is so no more. No call is carried out twice in a run, nor one that spoiled another attempt at
+the task, so that a few short attempts find what chance would not. What is kept of it are whole runs, made by the policy
 under the same prompts; only what it could choose from was less.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from autorl import masking
-from autorl.types import Action, Status, ToolSpec, Trajectory, Verdict
+from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
 SPOILED = "spoiled"
 
@@ -37,11 +36,7 @@ class ByVerifier(Guide):
         self._verdict = verdict
         self._passed = False
         self._right: set[str] = set()
-        self._spoiling: dict[tuple[str, ...], list[Action]] = defaultdict(list)
-        for run in before:
-            if run.reason.startswith(SPOILED) and run.actions:
-                *way, last = run.actions
-                self._spoiling[_place(way)].append(last)
+        self._spoiling = [run.actions[-1] for run in before if run.reason.startswith(SPOILED) and run.actions]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
         verdict = self._verdict(trajectory)
@@ -51,10 +46,5 @@ class ByVerifier(Guide):
         return (Status.STUCK, f"{SPOILED}: {', '.join(sorted(lost))}") if lost else None
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
-        right = masking.without(tools, self._spoiling[_place(trajectory.actions)])
+        right = masking.without(tools, [*self._spoiling, *trajectory.actions])
         return tuple(tool for tool in right if tool.ends_run == self._passed) or right or tools
-
-
-def _place(way: Sequence[Action]) -> tuple[str, ...]:
-    """Where these calls lead to, in a world without chance."""
-    return tuple(action.model_dump_json() for action in way)

@@ -1,6 +1,6 @@
 """From replay to weights in invented warehouses: what distillation adds to replay, in worlds known and unknown to it.
 
-    python eval/distil_warehouse.py [--rounds 1] [--attempts 8] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/distil_warehouse.py [--rounds 1] [--attempts 12] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 The loop of `autorl improve` runs on training tasks of the worlds w1 to w4 from an empty store: constrained, guided
 attempts with replay, the short tasks first, LoRA on what passed, half of the rows with exemplars in the prompt as
@@ -78,7 +78,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--attempts", type=int, default=8, help="at each learning task, in a round, until one passes")
+    parser.add_argument("--attempts", type=int, default=12, help="at each learning task, in a round, until one passes")
     parser.add_argument("--learn", type=int, default=16, help="tasks of each world and length to learn from")
     parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])

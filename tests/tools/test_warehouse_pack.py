@@ -80,7 +80,9 @@ def test_on_the_way_to_the_goal_no_check_that_has_come_to_pass_fails(name, lengt
     (task,) = tasks(name, "train", length, 1)
     asked = Asked.of(task)
     state, right = asked.start, set()
-    for action in plan(asked.world, asked.start, asked.goal):
+    way = plan(asked.world, asked.start, asked.goal)
+    assert len({action.model_dump_json() for action in way}) == len(way), "no call is made twice either"
+    for action in way:
         found = {check.name for check in checks(state, asked.goal) if check.passed}
         assert right <= found
         assert len(found) < len(checks(state, asked.goal)) or action == asked.world.action("close")
