@@ -92,7 +92,7 @@ class Agent:
         return cls(
             model=chosen.model, tools=chosen.tools, store=store, format=chosen.format,
             sampling=Sampling(chosen.temperature, chosen.max_tokens, chosen.seed, chosen.constrained,
-                              chosen.keep_tokens),
+                              chosen.keep_tokens, chosen.repetition),
             limits=Limits(steps=chosen.max_steps, seconds=chosen.max_seconds),
             recall=Recall(chosen.k, chosen.budget, chosen.recall, chosen.exemplars, failures=chosen.failures,
                           seed=chosen.seed), base_url=chosen.base_url, ask=ask, readable=chosen.readable,
@@ -187,6 +187,7 @@ class Agent:
             prompt_hash=self.policy.format.prompt_hash, tools_hash=self.toolset.hash, seed=self.sampling.seed,
             settings={
                 "temperature": self.sampling.temperature, "max_tokens": self.sampling.max_tokens,
+                "repetition": self.sampling.repetition,
                 "constrained": self.sampling.constrained, "recall": self.recall.mode, "k": self.recall.k,
                 "budget": self.recall.budget, "exemplars": self.recall.style, "failures": self.recall.failures,
                 "guided": self.guided, "tools": [item for item in self.tools if isinstance(item, str)],

@@ -23,6 +23,7 @@ class Sampling:
     temperature: 0 for greedy; max_tokens: of one completion; seed: None for a different run each time
     constrained: whether a grammar or schema is used where the backend takes one
     tokens: whether the ids and log-probabilities of the completion's tokens are kept, where the backend gives them
+    repetition: penalty on tokens that stand in the text already, 1 for none; None for the backend's own
     """
 
     temperature: float = 0.7
@@ -30,6 +31,7 @@ class Sampling:
     seed: int | None = None
     constrained: bool = True
     tokens: bool = False
+    repetition: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,9 @@ class Policy:
         if self.sampling.tokens and not (takes.token_ids or takes.logprobs):
             raise UsageError(f"'{self.model.name}' tells neither token ids nor log-probabilities, and keep_tokens asks "
                              "for them", "Use a vLLM server (both) or an OpenAI-compatible one (log-probabilities)")
+        if self.sampling.repetition is not None and not takes.repetition:
+            raise UsageError(f"'{self.model.name}' takes no penalty on repetition, and the setting 'repetition' is "
+                             f"{self.sampling.repetition:g}", "Leave it out, or use the embedded model or vLLM")
 
     @property
     def constrains(self) -> bool:
@@ -116,6 +121,7 @@ class Policy:
             max_tokens=self.sampling.max_tokens,
             temperature=self._temperature(context, constrained=bool(grammar or json_schema or constraint.call)),
             seed=None if seed is None else seed + len(context.steps),
+            repetition=self.sampling.repetition,
             grammar=grammar,
             json_schema=json_schema,
             # All of them at every step: they stand first in the prompt, which is to stay the same.

@@ -30,6 +30,8 @@ class Settings(Value):
     constrained: bool = Field(True, description="constrain completions by a grammar where the backend takes one")
     temperature: float = Field(0.7, ge=0, le=2, description="of the sampling; 0 is greedy")
     seed: int | None = Field(None, description="of the sampling; a different run each time when not set")
+    repetition: float | None = Field(None, gt=0, le=2, description="penalty on tokens that stand in the text already, "
+                                     "1 for none; the backend's own when not set (no option of the command line)")
     max_tokens: int = Field(512, ge=16, description="of one completion")
     keep_tokens: bool = Field(False, description="keep the ids and log-probabilities of the tokens that the model gave "
                                                  "(no option of the command line)")

@@ -31,7 +31,8 @@ from autorl.train.dataset import Choice
 from autorl.types import Task
 
 SAME, NEW = ("w1", "w2", "w3", "w4"), ("w5", "w6", "w7", "w8")
-ASKED = Settings(tools=("warehouse:{world}",), k=4, budget=3000, temperature=0.2, max_tokens=120, max_steps=9)
+ASKED = Settings(tools=("warehouse:{world}",), k=4, budget=3000, temperature=0.2, repetition=1.0, max_tokens=120,
+                 max_steps=9)
 ALONE, REPLAY = "alone", "replay"
 
 

@@ -49,6 +49,12 @@ def test_loopback_is_reached_whatever_the_proxy(embedded: Local, monkeypatch: py
     assert embedded.count("a text that was never counted before") > 3
 
 
+def test_a_penalty_on_repetition_takes_the_place_of_its_own(embedded: Local) -> None:
+    said = {penalty: embedded.complete(ask("Tell me of bees.", max_tokens=60, temperature=0.0, repetition=penalty)).text
+            for penalty in (None, 1.05, 2.0)}
+    assert said[None] == said[1.05] != said[2.0]
+
+
 def test_a_grammar_that_is_none_is_refused_and_not_ignored(embedded: Local) -> None:
     with pytest.raises(ModelUnavailable, match="grammar"):
         embedded.complete(ask(grammar="root ::= missing"))

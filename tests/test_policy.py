@@ -1,6 +1,6 @@
 import pytest
 
-from autorl.errors import ContextOverflow
+from autorl.errors import ContextOverflow, UsageError
 from autorl.formats import load
 from autorl.formats.base import ELIDED
 from autorl.models.base import Capabilities, Completion, Request
@@ -27,6 +27,11 @@ def prompt(acting: Policy, turn: int = -1) -> str:
 
 def past(name: str, text: str = LONG) -> Exemplar:
     return Exemplar(a_run(f"Task of {name}", numbered([a_step(observation=text), a_step()]), id=name))
+
+
+def test_a_penalty_on_repetition_is_refused_where_nobody_takes_it() -> None:
+    with pytest.raises(UsageError, match="'scripted' takes no penalty on repetition, and the setting .* is 1.2"):
+        policy(repetition=1.2)
 
 
 # What comes back.

@@ -393,6 +393,14 @@ def test_the_prompts_of_two_tenants_share_nothing(monkeypatch: pytest.MonkeyPatc
     assert "ours" not in salts[0]
 
 
+def test_a_penalty_on_repetition_is_asked_for_only_where_one_is_set() -> None:
+    with answering(Reply()) as server:
+        model = models.load("vllm:m", base_url=server.url)
+        for penalty in (None, 1.2):
+            model.complete(ask(repetition=penalty))
+        assert [request.get("repetition_penalty") for request in server.requests[-2:]] == [None, 1.2]
+
+
 def test_the_counters_are_read_over_all_engines() -> None:
     from autorl.models import vllm
 

@@ -18,6 +18,7 @@ class Capabilities:
     tool_calls: bool = False
     logprobs: bool = False
     token_ids: bool = False
+    repetition: bool = False
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Request:
 
     messages: role and content each; stop: texts that end the completion and are not part of it
     max_tokens: of the completion; temperature: 0 for greedy; seed: None for a different one each time
+    repetition: penalty on tokens that stand in the text already (Keskar et al. 2019), 1 for none; None for the
+        backend's own
     grammar, json_schema: what the text must look like, as the backend's capabilities allow
     tools: what may be called, in OpenAI's form; call: whether the answer must be a call
     tokens: whether the ids and log-probabilities of the completion's tokens are wanted
@@ -38,6 +41,7 @@ class Request:
     max_tokens: int = 512
     temperature: float = 0.7
     seed: int | None = None
+    repetition: float | None = None
     grammar: str | None = None
     json_schema: dict[str, Any] | None = None
     tools: Sequence[Mapping[str, Any]] = ()

@@ -48,7 +48,7 @@ class Local:
     slots: completions at a time, each with its own context
     """
 
-    capabilities = Capabilities(grammar=True, json_schema=True)
+    capabilities = Capabilities(grammar=True, json_schema=True, repetition=True)
 
     def __init__(self, name: str = "local", *, adapter: Path | None = None, slots: int = 2) -> None:
         self.name = name
@@ -93,6 +93,8 @@ class Local:
             "messages": list(request.messages), "max_tokens": request.max_tokens, "stop": list(request.stop),
             "temperature": request.temperature, "cache_prompt": True, **_REPETITION,
         }
+        if request.repetition is not None:
+            body["repeat_penalty"] = request.repetition
         if request.seed is not None:
             body["seed"] = request.seed % 2**32
         if request.grammar:

@@ -95,6 +95,7 @@ def _plain(request: Request) -> dict[str, Any]:
         "grammar": request.grammar, "json_schema": request.json_schema,
         # Only where they are: a recording made before there were any is still known.
         **({"tools": list(request.tools), "call": request.call} if request.tools else {}),
+        **({} if request.repetition is None else {"repetition": request.repetition}),
     }
 
 

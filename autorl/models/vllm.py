@@ -48,7 +48,8 @@ class Server(OpenAIServer):
     tenant: whose prompts these are; those of different tenants share nothing in the prefix cache
     """
 
-    capabilities = Capabilities(grammar=True, json_schema=True, tool_calls=True, logprobs=True, token_ids=True)
+    capabilities = Capabilities(grammar=True, json_schema=True, tool_calls=True, logprobs=True, token_ids=True,
+                                repetition=True)
 
     def __init__(self, model: str, *, base_url: str, attempts: int = 1, tenant: str | None = None,
                  adapter: Adapter | None = None) -> None:
@@ -127,6 +128,8 @@ class Server(OpenAIServer):
         if request.grammar:
             body.pop("response_format", None)
             body["structured_outputs"] = {"grammar": request.grammar}
+        if request.repetition is not None:
+            body["repetition_penalty"] = request.repetition
         if request.tokens:
             body["return_token_ids"] = True
         if self.tenant:
