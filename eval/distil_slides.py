@@ -14,15 +14,9 @@ grammar and replay.
 """
 
 import argparse
-import os
-import shlex
-import sys
-from pathlib import Path
 from typing import Any
 
-from distilling import episodes, figure, known, of_the_loop, runs, say
-from kept import keep, show
-from platformdirs import user_cache_path
+from distilling import episodes, figure, keep_what_is_measured, known, of_the_loop, runs, say
 
 from autorl import tasks
 from autorl.bench.statistics import difference, mean, ratio
@@ -80,17 +74,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--attempts", type=int, default=4, help="at each of the 80 learning tasks, in a round")
     parser.add_argument("--bar", type=float, default=0.1, help="score from which an attempt may be learned from")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--tasks", type=int, help="of each set, for a trial; all of them by default")
-    parser.add_argument("--folder", type=Path, default=user_cache_path("autorl") / "distil-slides")
-    parser.add_argument("--no-keep", action="store_true", help="only print")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    os.environ["AUTORL_HOME"] = str(options.folder)  # its policies are its own
-    figures = measured(options)
-    print(show(figures))
-    if not options.no_keep:
-        keep("distil-slides", figures, shlex.join(["python", "eval/distil_slides.py", *sys.argv[1:]]))
+    keep_what_is_measured("distil-slides", parser, measured)
 
 
 if __name__ == "__main__":

@@ -11,16 +11,10 @@ on where it was ended.
 """
 
 import argparse
-import os
-import shlex
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from distilling import Played, episodes, figure, known, of_the_loop, runs, say
-from kept import keep, show
-from platformdirs import user_cache_path
+from distilling import Played, episodes, figure, keep_what_is_measured, known, of_the_loop, runs, say
 
 from autorl import tasks as task_sets
 from autorl.bench.statistics import Runs, difference, mean
@@ -82,16 +76,7 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=12, help="at each learning task, in a round, until one passes")
     parser.add_argument("--learn", type=int, default=16, help="tasks of each world and length to learn from")
     parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--folder", type=Path, default=user_cache_path("autorl") / "distil-warehouse")
-    parser.add_argument("--no-keep", action="store_true", help="only print")
-    options = parser.parse_args()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    os.environ["AUTORL_HOME"] = str(options.folder)  # its policies are its own
-    figures = measured(options)
-    print(show(figures))
-    if not options.no_keep:
-        keep("distil-warehouse", figures, shlex.join(["python", "eval/distil_warehouse.py", *sys.argv[1:]]))
+    keep_what_is_measured("distil-warehouse", parser, measured)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,16 @@
 """What the measures of distillation share: how models do at tasks that they never learned from, as figures to keep."""
 
+import argparse
+import os
+import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from kept import keep, show
+from platformdirs import user_cache_path
 
 from autorl.bench.ledger import Episode
 from autorl.bench.metrics import METRICS
@@ -63,6 +69,21 @@ def known(figures: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     if few := [name for name, each in figures.items() if not each]:
         say(f"Too few tasks, or nothing to divide by, for {', '.join(few)}")
     return {name: each for name, each in figures.items() if each}
+
+
+def keep_what_is_measured(name: str, parser: argparse.ArgumentParser,
+                          measured: Callable[[argparse.Namespace], dict[str, dict[str, Any]]]) -> None:
+    """Measure with the options of the command line, print it, and keep it as `name` unless told not to."""
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--folder", type=Path, default=user_cache_path("autorl") / name)
+    parser.add_argument("--no-keep", action="store_true", help="only print")
+    options = parser.parse_args()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    os.environ["AUTORL_HOME"] = str(options.folder)  # its policies are its own
+    figures = measured(options)
+    print(show(figures))
+    if not options.no_keep:
+        keep(name, figures, shlex.join(["python", f"eval/{name.replace('-', '_')}.py", *sys.argv[1:]]))
 
 
 def say(line: str) -> None:
