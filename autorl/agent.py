@@ -10,7 +10,7 @@ from typing import Any
 
 from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
-from autorl.guide import ByVerifier, Guide
+from autorl.guide import Guide
 from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.models.local import split
@@ -28,14 +28,13 @@ INTERRUPTED = (
     "out: look before you repeat it."
 )
 
-UNGUIDED = Guide()
 _RECALLING = threading.Semaphore(8)
 """Runs that recall at once. More would be no faster, and each takes a connection to the store: of a thousand runs that
 start together, those would cost 40 KB each."""
 
 
 def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundings: RunContext,
-            watcher: Watcher | None = None, guide: Guide = UNGUIDED) -> Trajectory:
+            watcher: Watcher | None = None, guide: Guide | None = None) -> Trajectory:
     """Act and observe until the run is over. Whatever ends it, what it made is kept.
 
     Raises what the caller has to mend (a model that cannot be reached, a store that cannot be written)
@@ -43,7 +42,7 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
     """
     workspace = surroundings.workspace
     try:
-        while (end := run.end(limits) or guide.end(run.trajectory)) is None:
+        while (end := run.end(limits) or (guide.end(run.trajectory) if guide else None)) is None:
             step = policy.act(run.context(tools, surroundings, guide), watcher.text if watcher else None)
             run = run.decided(step)
             if step.action:
@@ -154,7 +153,7 @@ class Agent:
     def _go_on(self, trajectory: Trajectory, exemplars: Sequence[Exemplar], verifier: Verifier | None,
                watcher: Watcher | None, *, new: bool = False) -> Trajectory:
         workspace = self.workspace(trajectory.id)
-        guide = self._guide(trajectory.task, verifier, workspace, exemplars) if self.guided else UNGUIDED
+        guide = self._guide(trajectory.task, verifier, workspace, exemplars) if self.guided else None
         journals = [journal for journal in (self.store, watcher) if journal is not None]
         run = Run.start(trajectory, exemplars, journals)
         if new:
@@ -179,7 +178,7 @@ class Agent:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
                              "Leave the guidance out, or use a constrained policy and the format react or structured")
         before = self.store.stuck(task.id) if self.store else ()
-        return ByVerifier(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before)
+        return Guide(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before)
 
     def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(

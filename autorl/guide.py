@@ -11,22 +11,10 @@ from collections.abc import Callable, Iterable
 from autorl import masking
 from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
-SPOILED = "spoiled"
+SPOILED = "spoiled: "
 
 
 class Guide:
-    """Leaves a run alone."""
-
-    def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
-        """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
-        return None
-
-    def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
-        """What of these tools the policy may choose from next."""
-        return tools
-
-
-class ByVerifier(Guide):
     """The guide of one run.
 
     verdict: what the verifier says of it as it stands; before: earlier attempts at the same task
@@ -39,12 +27,14 @@ class ByVerifier(Guide):
         self._spoiling = [run.actions[-1] for run in before if run.reason.startswith(SPOILED) and run.actions]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
+        """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
         verdict = self._verdict(trajectory)
         self._passed = verdict.passed
         lost = self._right - {check.name for check in verdict.checks if check.passed}
         self._right |= {check.name for check in verdict.checks if check.passed}
-        return (Status.STUCK, f"{SPOILED}: {', '.join(sorted(lost))}") if lost else None
+        return (Status.STUCK, f"{SPOILED}{', '.join(sorted(lost))}") if lost else None
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        """What of these tools the policy may choose from next."""
         right = masking.without(tools, [*self._spoiling, *trajectory.actions])
         return tuple(tool for tool in right if tool.ends_run == self._passed) or right or tools

@@ -10,11 +10,11 @@ from autorl.types import Action, Step, ToolSpec
 
 def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolSpec, ...]:
     """Of the tools that are available, what the last steps leave: no call that was just refused, and for once no tool
-    that was called twice to no avail. All of them, where nothing would be left."""
-    left = without(available, _refused(steps))
+    that was called twice to no avail. What would leave nothing is not left out."""
+    left = without(available, _refused(steps)) or tuple(available)
     if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
-        left = tuple(tool for tool in left if tool.name != stale)
-    return left or tuple(available)
+        left = tuple(tool for tool in left if tool.name != stale) or left
+    return left
 
 
 def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolSpec, ...]:

@@ -33,10 +33,13 @@ class Run:
             journal.began(trajectory)
         return run
 
-    def context(self, tools: Toolset, surroundings: RunContext, guide: Guide) -> Context:
+    def context(self, tools: Toolset, surroundings: RunContext, guide: Guide | None) -> Context:
         """What the policy is asked with."""
         steps = self.trajectory.steps
-        available = masking.offered(guide.offered(tools.available(surroundings), self.trajectory), steps)
+        available = tools.available(surroundings)
+        if guide:
+            available = guide.offered(available, self.trajectory)
+        available = masking.offered(available, steps)
         warning = str(self.trajectory.provenance.recall.get("warning", ""))
         return Context(self.trajectory.task, tools.specs, self.exemplars, steps, available=available, warning=warning,
                        run=self.trajectory.id)

@@ -1,5 +1,6 @@
 """Runs that the verifier guides, and what may be chosen next."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -75,8 +76,6 @@ class Prefers(Scripted):
 
 
 def _valid(text: str, schema: Any) -> bool:
-    import json
-
     return bool(jsonschema.Draft202012Validator(schema).is_valid(json.loads(text)))
 
 
@@ -128,7 +127,7 @@ def test_what_spoiled_another_task_is_offered(agent: Agent) -> None:
 
 def test_guided_attempts_at_a_task_come_in_a_row(agent: Agent) -> None:
     tasks = [TASK, Task(text="Another a, and no c", id="another")]
-    done = list(collect(replace(agent, guided=False), tasks, Plan(attempts=5, successes=1, guided=True), verify=HasA()))
+    done = list(collect(agent, tasks, Plan(attempts=5, successes=1), verify=HasA()))
     assert [(each.trajectory.task.id, each.trajectory.verified) for each in done] == [
         ("an-a", False), ("an-a", True), ("another", False), ("another", True)]
 

@@ -1,5 +1,6 @@
 """`autorl collect`."""
 
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -56,9 +57,10 @@ def collect(
     where = executor(on, address, store)
     kept = open_store(store)
     agent = Agent.of(chosen.model_copy(update={"model": in_force(kept, chosen.model, chosen.policy)}), store=kept)
+    agent = replace(agent, guided=guided)
     attempts = tokens = 0
     solved: set[str] = set()
-    for attempt in roll_out(agent, wanted, Plan(n, successes, seed, guided), concurrency=concurrency, on=where):
+    for attempt in roll_out(agent, wanted, Plan(n, successes, seed), concurrency=concurrency, on=where):
         run = attempt.trajectory
         attempts, tokens = attempts + 1, tokens + run.usage.completion_tokens
         solved |= {run.task.id} if run.verified else set()

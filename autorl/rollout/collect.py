@@ -26,14 +26,11 @@ class Plan:
 
     attempts: at each task, at most; successes: at a task, after which it is not tried any more
     seed: of the sampling; the same seed, store and tasks give the same attempts the same seeds
-    guided: whether the verifier tells when an attempt is done, and when it is spoiled (see `Agent`); the first tasks
-        then have all of their attempts before others have one, for each attempt builds on those before it
     """
 
     attempts: int = 8
     successes: int = 2
     seed: int = 0
-    guided: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class Attempt:
 
 def collect(agent: Agent, tasks: Iterable[Task], plan: Plan = Plan(), *, concurrency: int = 1,
             verify: Judge | Verifier | None = None, on: Executor = THREADS) -> Iterator[Attempt]:
-    """Attempt the tasks in rounds, each round every task that is still open, or the first of them where they are
-    guided; yields attempts as they end.
+    """Attempt the tasks in rounds, each round every task that is still open; yields attempts as they end.
 
+    A guided agent makes all attempts at the first tasks before it comes to others, for each builds on those before it.
     Where a task has not succeeded yet, sampling gets warmer with each attempt, and cooler where it has. What the store
     has of this model counts, so that a collection that was broken off goes on where it was when it is called again,
     and several at once share the work: what another one is at is left to it.
@@ -59,7 +56,6 @@ def collect(agent: Agent, tasks: Iterable[Task], plan: Plan = Plan(), *, concurr
     store = agent.store
     if store is None:
         raise UsageError("to collect rollouts takes a store", "Give the agent one: store=ReplayStore()")
-    agent = replace(agent, guided=plan.guided)
     wanted = list(tasks)
     model = agent.policy.model.name
     others: dict[str, tuple[int, int]] = {}
@@ -85,7 +81,7 @@ def collect(agent: Agent, tasks: Iterable[Task], plan: Plan = Plan(), *, concurr
             open_ = [task for task in wanted if _open(plan, *tried[task.id])]
             if not open_:
                 return
-            if plan.guided:
+            if agent.guided:
                 open_ = open_[:concurrency]
             ours = 0
             for done in in_threads(attempt, open_, concurrency):

@@ -141,9 +141,9 @@ class _Loop:
         """What the store has of this policy counts, so each round with the same one is allowed as much again."""
         started, attempts, passed = time.monotonic(), 0, 0
         times = 1 + sum(isinstance(entry, Collected) and entry.policy == now for entry in self.entries)
-        agent = replace(Agent.of(self.plan.chosen, store=self.store), model=self.given.get(now, now))
-        wanted = Attempts(self.plan.attempts * times, self.plan.successes * times, self.plan.seed,
-                          self.plan.guided)
+        agent = replace(Agent.of(self.plan.chosen, store=self.store), model=self.given.get(now, now),
+                        guided=self.plan.guided)
+        wanted = Attempts(self.plan.attempts * times, self.plan.successes * times, self.plan.seed)
         by_tools: dict[tuple[str, ...], list[Task]] = {}
         for task in self.tasks:
             by_tools.setdefault(tools_for(task, self.plan.chosen.tools), []).append(task)

@@ -21,7 +21,7 @@ class Plan(Value):
         first of them
     measured: which of SETTINGS are measured besides the gate's
     choose_on: learning tasks that choose between the epochs of a training by rollouts; 0 for by its held-out loss
-    guided: whether attempts are (see `rollout.collect.Plan`); what is measured never is
+    guided: whether attempts are (see `Agent`); what is measured never is
     """
 
     base: str = "local"

@@ -259,6 +259,8 @@ class StoreSuite:
                          for what in ("milk", "lemon"))
         write(store, a_run("Make tea", verdict=PASSED))
         write(store, a_run("Make coffee", status=Status.STUCK))
+        write(store, a_run("Make tea", status=Status.STUCK, provenance=Provenance(source="elsewhere")))
+        store.trust(write(store, a_run("Make tea", status=Status.STUCK)).id, "revoked", "a test")
         assert [run.reason for run in store.stuck(first.task.id)] == [second.reason, first.reason]
         assert [run.id for run in store.stuck(first.task.id, limit=1)] == [second.id]
         assert store.stuck("nothing") == []
