@@ -177,8 +177,9 @@ class Agent:
         if not self.policy.constrains:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
                              "Leave the guidance out, or use a constrained policy and the format react or structured")
-        before = self.store.stuck(task.id) if self.store else ()
-        return Guide(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before)
+        before = self.store.failed(task.id) if self.store else ()
+        looks = {tool.name for tool in self.toolset if tool.read_only}
+        return Guide(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before, looks)
 
     def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(

@@ -3,7 +3,7 @@
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from jsonschema.exceptions import ValidationError as SchemaViolation
@@ -18,6 +18,20 @@ _EXPECTED = {
     "maxProperties": "at most {} entries", "const": "{!r}",
 }
 """What a rule of JSON Schema asks for, in words."""
+
+
+MOST_VALUES = 200
+"""Values of a bounded integer that are told one by one."""
+
+
+def every_value(schema: dict[str, Any]) -> Sequence[Any]:
+    """Every value that a schema allows, where it tells them: an enum, a constant, an integer within narrow bounds."""
+    if "enum" in schema or "const" in schema:
+        return list(schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "integer" and {"minimum", "maximum"} <= set(schema):
+        every = range(schema["minimum"], schema["maximum"] + 1)
+        return every if len(every) <= MOST_VALUES else []
+    return []
 
 
 def explain(problem: SchemaViolation, spec: ToolSpec) -> str:

@@ -3,15 +3,19 @@
 Invalid action masking (Huang and Ontanon 2020). A small model repeats itself for ever otherwise.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
+from autorl.describe import every_value
 from autorl.types import Action, Step, ToolSpec
 
 
 def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolSpec, ...]:
-    """Of the tools that are available, what the last steps leave: no call that was just refused, and for once no tool
-    that was called twice to no avail. What would leave nothing is not left out."""
-    left = without(available, _refused(steps)) or tuple(available)
+    """Of the tools that are available, what the last steps leave: no call that was refused as things stand, and for
+    once no tool that was called twice to no avail. What would leave nothing is not left out."""
+    looks = {tool.name for tool in available if tool.read_only}
+    done = changes(steps, looks)
+    refused = [action for before, action in refusals(steps, looks) if before == done]
+    left = without(available, refused) or tuple(available)
     if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
         left = tuple(tool for tool in left if tool.name != stale) or left
     return left
@@ -25,21 +29,23 @@ def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolS
     return left
 
 
+def changes(steps: Iterable[Step], looks: Collection[str]) -> tuple[Action, ...]:
+    """The calls that were carried out and may have changed something; `looks` names the tools that change nothing."""
+    return tuple(step.action for step in steps
+                 if step.action and step.observation and step.observation.ok and step.action.name not in looks)
+
+
+def refusals(steps: Sequence[Step], looks: Collection[str]) -> Iterator[tuple[tuple[Action, ...], Action]]:
+    """The calls that failed, each after the changes before it: until there is another, it would fail again."""
+    for index, step in enumerate(steps):
+        if step.action and step.observation and not step.observation.ok:
+            yield changes(steps[:index], looks), step.action
+
+
 def same(one: Step, other: Step) -> bool:
     """Whether two steps called the same and saw the same."""
     same_text = one.observation and other.observation and one.observation.text == other.observation.text
     return one.action == other.action and bool(same_text)
-
-
-def _refused(steps: Sequence[Step]) -> list[Action]:
-    """The calls that failed since one was last carried out: as things stand, they would fail again."""
-    refused = []
-    for step in reversed(steps):
-        if step.observation and step.observation.ok:
-            break
-        if step.action:
-            refused.append(step.action)
-    return refused
 
 
 def _in_vain(one: Step, other: Step) -> str | None:
@@ -56,8 +62,7 @@ def _others(tool: ToolSpec, action: Action) -> list[ToolSpec]:
     tell the values of an argument.
     """
     properties = dict(tool.parameters.get("properties", {}))
-    values = {name: schema.get("enum", [schema["const"]] if "const" in schema else [])
-              for name, schema in properties.items()}
+    values = {name: every_value(schema) for name, schema in properties.items()}
     if set(action.arguments) != set(values) or any(action.arguments[name] not in values[name] for name in values):
         return [tool]
     pieces = []

@@ -71,7 +71,7 @@ class Tool:
 
     timeout: seconds, None for no limit; untrusted: its output comes from outside and taints the run;
     ends_run: a call without an error ends the run; available: whether a call makes sense as things stand, or with
-    which values of a parameter it does, by its name; None for always
+    which values of a parameter it does, by its name; None for always; read_only: a call changes nothing
     """
 
     function: Callable[..., Any]
@@ -79,6 +79,7 @@ class Tool:
     untrusted: bool = False
     ends_run: bool = False
     available: Available | None = None
+    read_only: bool = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.function(*args, **kwargs)
@@ -97,7 +98,8 @@ class Tool:
                 prop.setdefault("description", hints[name])
         schema.pop("title", None)
         schema["additionalProperties"] = False
-        return ToolSpec(name=self.name, description=description, parameters=schema, ends_run=self.ends_run)
+        return ToolSpec(name=self.name, description=description, parameters=schema, ends_run=self.ends_run,
+                        read_only=self.read_only)
 
     def call(self, arguments: dict[str, Any], context: RunContext) -> Observation:
         """Check the arguments, call the function, and tell what came of it; raises nothing a tool can cause."""
@@ -177,14 +179,14 @@ def tool(function: Callable[..., Any], /) -> Tool: ...
 @typing.overload
 def tool(
     *, timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
-    available: Available | None = None,
+    available: Available | None = None, read_only: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
 def tool(
     function: Callable[..., Any] | None = None, /, *,
     timeout: float | None = TIMEOUT, untrusted: bool = False, ends_run: bool = False,
-    available: Available | None = None,
+    available: Available | None = None, read_only: bool = False,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
-    """Make a function a tool: `@tool`, or `@tool(timeout=5, untrusted=True, ends_run=True)`.
+    """Make a function a tool: `@tool`, or `@tool(timeout=5, untrusted=True, ends_run=True, read_only=True)`.
 
     The schema comes from the type hints (pydantic's, so models, enums, optionals and lists work), the
     description from the docstring's first paragraph, and a parameter's from a line `name: text` in it.
@@ -195,7 +197,7 @@ def tool(
     """
 
     def wrap(function: Callable[..., Any]) -> Tool:
-        made = Tool(function, timeout, untrusted, ends_run, available)
+        made = Tool(function, timeout, untrusted, ends_run, available, read_only)
         _ = made._signature  # a bad hint is the author's to see, at once
         return made
 
@@ -284,7 +286,7 @@ class Toolset:
     @cached_property
     def hash(self) -> str:
         """Of all names, descriptions and schemas: equal hashes, equal tools."""
-        text = json.dumps([spec.model_dump() for spec in self.specs], sort_keys=True)
+        text = json.dumps([spec.model_dump(exclude={"read_only"}) for spec in self.specs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __iter__(self) -> Iterator[Tool]:

@@ -102,12 +102,16 @@ class Usage(Value):
 
 
 class ToolSpec(Value):
-    """A tool as the policy sees it: `parameters` is a JSON Schema of type object."""
+    """A tool as the policy sees it: `parameters` is a JSON Schema of type object.
+
+    read_only: a call changes nothing, so that what was refused before it is refused after it
+    """
 
     name: str
     description: str
     parameters: dict[str, Any]
     ends_run: bool = False
+    read_only: bool = False
 
 
 class Action(Value):

@@ -4,14 +4,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import Field
 
-from autorl import Agent, Recall, ReplayStore, RunContext, Sampling, Task, Trajectory, masking, tool
+from autorl import Agent, Limits, Recall, ReplayStore, RunContext, Sampling, Task, Trajectory, masking, tool
 from autorl.errors import UsageError
 from autorl.formats.base import to_json
 from autorl.models.base import Capabilities, Completion, Request
@@ -109,7 +110,39 @@ def test_a_guided_run_ends_when_it_is_spoiled_and_the_next_one_avoids_that(agent
     assert model.could[-1] == [DONE.model_dump_json()], "and nothing else may be done then"
     kept = store.get(runs[2].id)
     assert kept.provenance.settings["guided"] is True
-    assert store.stuck(TASK.id) == [store.get(runs[0].id)]
+    assert store.failed(TASK.id) == [store.get(runs[0].id)]
+
+
+def test_what_was_refused_in_one_attempt_is_not_offered_in_the_next_as_things_stand(store: ReplayStore) -> None:
+    @tool
+    def enter(door: Annotated[int, Field(ge=1, le=3)], context: RunContext) -> str:
+        """Go through a door."""
+        if not _put(context.workspace):
+            raise ValueError("it is shut")
+        context.workspace.write(LETTERS, b"a")
+        return "You are in."
+
+    @tool(read_only=True)
+    def look() -> str:
+        """Look."""
+        return "Doors."
+
+    @tool
+    def knock(context: RunContext) -> str:
+        """Knock."""
+        context.workspace.write(LETTERS, b"k")
+        return "It is open."
+
+    doors = [Action(name="enter", arguments={"door": door}) for door in (1, 2, 3)]
+    looked, knocked = Action(name="look"), Action(name="knock")
+    agent = Agent(model=Prefers(looked, *doors, knocked, DONE), tools=[enter, look, knock, done], store=store,
+                  format="structured", recall=Recall(k=0), sampling=Sampling(0.0), limits=Limits(steps=3), guided=True)
+    runs = [agent.solve(TASK, verify=HasA()) for _ in range(3)]
+    assert [[step.action for step in run.steps] for run in runs] == [
+        [looked, doors[0], doors[1]],  # a look changes nothing
+        [looked, doors[2], knocked],   # what was refused is not tried again
+        [looked, knocked, doors[0]],   # but it is now, for something was done first
+    ]
 
 
 def test_a_run_that_is_not_guided_is_left_alone(agent: Agent) -> None:
@@ -148,7 +181,8 @@ def test_what_cannot_be_guided_is_refused_before_it_begins(agent: Agent, store: 
     assert store.newest() == []
 
 
-def test_a_call_that_was_refused_is_not_offered_until_something_was_done(store: ReplayStore) -> None:
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_call_that_was_refused_is_not_offered_until_something_was_done(store: ReplayStore, looks: bool) -> None:
     open_now: list[str] = []
 
     @tool
@@ -161,9 +195,11 @@ def test_a_call_that_was_refused_is_not_offered_until_something_was_done(store: 
 
     left, right = (Action(name="enter", arguments={"door": door}) for door in ("left", "right"))
     model = Prefers(left, right, Action(name="ping"), Action(name="finish", arguments={"answer": "in"}))
-    agent = Agent(model=model, tools=[enter, ping], store=store, format="structured", recall=Recall(k=0))
+    agent = Agent(model=model, tools=[enter, replace(ping, read_only=looks)], store=store, format="structured",
+                  recall=Recall(k=0))
     run = agent.solve("Go in")
-    assert [step.action for step in run.steps[:4]] == [left, right, Action(name="ping"), left]
+    assert [step.action for step in run.steps[:4]] == [left, right, Action(name="ping"),
+                                                       Action(name="ping") if looks else left]
     assert [step.observation.ok for step in run.steps[:4] if step.observation] == [False, False, True, True]
 
 
@@ -171,7 +207,7 @@ CALLS = [Action(name="paint", arguments={"colour": colour, "size": size, "where"
          for colour, size in product(["red", "blue"], [1, 2, 3])]
 PAINT = ToolSpec(name="paint", description="", parameters={
     "type": "object", "required": ["colour", "size", "where"], "properties": {
-        "colour": {"type": "string", "enum": ["red", "blue"]}, "size": {"type": "integer", "enum": [1, 2, 3]},
+        "colour": {"type": "string", "enum": ["red", "blue"]}, "size": {"type": "integer", "minimum": 1, "maximum": 3},
         "where": {"const": "here"}}})
 
 
@@ -188,4 +224,7 @@ def test_a_call_whose_values_are_not_told_cannot_be_left_out() -> None:
     free = {"type": "object", "properties": {"text": {"type": "string"}}}
     spec = ToolSpec(name="say", description="", parameters=free)
     assert masking.without([spec], [Action(name="say", arguments={"text": "a"})]) == (spec,)
+    wide = {"type": "object", "properties": {"size": {"type": "integer", "minimum": 1, "maximum": 10_000}}}
+    spec = ToolSpec(name="cut", description="", parameters=wide)
+    assert masking.without([spec], [Action(name="cut", arguments={"size": 7})]) == (spec,)
     assert masking.without([ToolSpec(name="ping", description="", parameters={})], [Action(name="ping")]) == ()

@@ -22,7 +22,7 @@ _LINE_SHOWN = 200
 Name = Annotated[str, Field(min_length=1, max_length=500)]
 
 
-@tool
+@tool(read_only=True)
 def list_files(context: RunContext) -> str:
     """List the files that can be read."""
     workspace = context.workspace
@@ -33,7 +33,7 @@ def list_files(context: RunContext) -> str:
     return "\n".join(lines) or "There are no files."
 
 
-@tool
+@tool(read_only=True)
 def read_file(
     name: Name,
     context: RunContext,
@@ -78,7 +78,7 @@ def write_file(name: Name, text: Annotated[str, Field(max_length=100_000)], cont
     return f"Wrote '{name}' ({len(content)} bytes)."
 
 
-@tool
+@tool(read_only=True)
 def search_files(text: Annotated[str, Field(min_length=1, max_length=200)], context: RunContext) -> str:
     """Find the lines that contain a text, in all files.
 

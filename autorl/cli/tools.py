@@ -49,7 +49,8 @@ def show(
         say(signature(spec), style="bold")
         say(f"  {spec.description}")
         limit = "no time limit" if tool.timeout is None else f"at most {tool.timeout:g} s"
-        notes = [limit] + ["its output is not trusted"] * tool.untrusted + ["ends the run"] * tool.ends_run
+        notes = [limit] + ["its output is not trusted"] * tool.untrusted + ["ends the run"] * tool.ends_run + [
+            "changes nothing"] * tool.read_only
         say(f"  {', '.join(notes)}", style="dim")
         say(json.dumps(spec.parameters, indent=2, ensure_ascii=False))
 

@@ -3,13 +3,15 @@
 Written here, and not taken from llama.cpp's converter, because the grammar must give the very text that
 `to_json` gives (one space after a comma or a colon, required keys first) and must bound every string and
 list: a small model that may repeat itself without end does. The subset is what pydantic makes of hints;
-rules that a grammar cannot carry (patterns, formats, ranges) are left to the check of the arguments.
+rules that a grammar cannot carry (patterns, formats, wide ranges) are left to the check of the arguments.
 """
 
 import json
 from collections.abc import Sequence
 from itertools import groupby, takewhile
 from typing import Any
+
+from autorl.describe import every_value
 
 STRING_LENGTH = 400
 """Characters of a string whose schema sets no maximum."""
@@ -58,10 +60,8 @@ class Grammar:
         root = schema if root is None else root
         if "$ref" in schema:
             return self._reference(schema["$ref"], root)
-        if "const" in schema:
-            return literal(_dump(schema["const"]))
-        if "enum" in schema:
-            return _one_of(sorted({_dump(value) for value in schema["enum"]}))
+        if every := every_value(schema):
+            return _one_of(sorted({_dump(value) for value in every}))
         for key in ("anyOf", "oneOf"):
             if key in schema:
                 return f"({' | '.join(self.value(option, root) for option in schema[key])})"

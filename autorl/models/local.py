@@ -165,9 +165,9 @@ class Local:
         params.n_parallel = self._slots
         params.n_ctx = self._context * self._slots
         # Decoding threads wait for each other at every layer: with one on each core, any other load on the
-        # machine makes a token take ten times as long. Half of them cost a fifth of the speed on two cores.
+        # machine makes a token take ten times as long. Half of them cost a third of the speed on two cores.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        params.cpuparams.n_threads = max(1, cores // 2)
+        params.cpuparams.n_threads = settings.resolve().threads or max(1, cores // 2)
         params.cpuparams.poll = 0
         params.cpuparams_batch.n_threads = cores
         # On a CPU, flash attention halves the decoding speed at a thousand tokens of context.

@@ -213,11 +213,12 @@ class Reader:
 
         return self._database.read(question)
 
-    def stuck(self, task: str, *, limit: int = 32) -> list[Trajectory]:
-        """The runs of a task, made here and trusted, that got stuck, the newest first."""
+    def failed(self, task: str, *, limit: int = 32) -> list[Trajectory]:
+        """The runs of a task, made here and trusted, that got stuck or ran out of steps, the newest first."""
         query = sa.select(runs.c.id).where(
-            runs.c.task == task, runs.c.status == Status.STUCK.value, runs.c.source == "local",
-            runs.c.trust == "trusted").order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
+            runs.c.task == task, runs.c.status.in_([Status.STUCK.value, Status.OUT_OF_STEPS.value]),
+            runs.c.source == "local", runs.c.trust == "trusted",
+        ).order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
         names = self._database.read(lambda connection: connection.execute(query).scalars().all())
         found = self.get_all(names)
         return [found[name] for name in names if name in found]

@@ -254,16 +254,18 @@ class StoreSuite:
         write(store, a_run("Make coffee", recalled=[run.id], verdict=PASSED, provenance=said))
         assert store.record(run.id) == (1, 1, 0.5, 1), "nor of how often the task passes without it"
 
-    def test_the_runs_of_a_task_that_got_stuck_are_found(self, store: ReplayStore) -> None:
+    def test_the_runs_of_a_task_that_failed_are_found(self, store: ReplayStore) -> None:
         first, second = (write(store, a_run("Make tea", status=Status.STUCK, reason=f"spoiled: {what}"))
                          for what in ("milk", "lemon"))
+        long = write(store, a_run("Make tea", status=Status.OUT_OF_STEPS, reason="after 9 steps"))
         write(store, a_run("Make tea", verdict=PASSED))
         write(store, a_run("Make coffee", status=Status.STUCK))
         write(store, a_run("Make tea", status=Status.STUCK, provenance=Provenance(source="elsewhere")))
         store.trust(write(store, a_run("Make tea", status=Status.STUCK)).id, "revoked", "a test")
-        assert [run.reason for run in store.stuck(first.task.id)] == [second.reason, first.reason]
-        assert [run.id for run in store.stuck(first.task.id, limit=1)] == [second.id]
-        assert store.stuck("nothing") == []
+        assert [run.reason for run in store.failed(first.task.id)] == [
+            long.reason, second.reason, first.reason]
+        assert [run.id for run in store.failed(first.task.id, limit=1)] == [long.id]
+        assert store.failed("nothing") == []
 
     def test_vectors_are_made_of_every_task_and_given_by_their_model(self, store: ReplayStore) -> None:
         tasks = [write(store, a_run(f"Task {n}")).task.id for n in range(3)]

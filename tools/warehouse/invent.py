@@ -8,7 +8,7 @@ from autorl.errors import UsageError
 from .naming import Names
 from .operations import TREATMENTS
 from .rules import CarrierOfZone, CountedInSmall, Rule, Treated, TruckBooked
-from .world import Slip, State, Unit, World
+from .world import MOST, NUMBERS, Slip, State, Unit, World
 
 
 @lru_cache(maxsize=256)
@@ -24,7 +24,7 @@ def world(name: str) -> World:
     has_carriers, has_units = chance.random() < 0.4 and "book" not in extras, chance.random() < 0.25
     carriers = names.draw(3, "CVC") if has_carriers else ()
     unit = Unit(*names.draw(2, "CVC"), chance.choice((4, 5, 6, 8, 10, 12))) if has_units else None
-    trucks = dict(zip(zones, chance.sample(range(11, 100), len(zones)), strict=True)) if "book" in extras else {}
+    trucks = dict(zip(zones, chance.sample(NUMBERS, len(zones)), strict=True)) if "book" in extras else {}
 
     first, second = treatments
     rules: list[Rule] = [Treated("ship", first, "zone", tuple(sorted(zones[:2])), told=False),
@@ -45,8 +45,8 @@ def world(name: str) -> World:
     words = {**dict(zip(operations, names.draw(len(operations), "CVCV"), strict=True)),
              **dict(zip(meanings, names.draw(len(meanings), "CVC"), strict=True))}
     stock = tuple((good, chance.randint(200, 400)) for good in goods)
-    slips = tuple(Slip(number, kind, chance.choice(goods), chance.randint(1, 9), chance.choice(zones))
-                  for number, kind in zip(sorted(chance.sample(range(11, 100), 6)), 3 * ("order", "return"),
+    slips = tuple(Slip(number, kind, chance.choice(goods), chance.randint(1, MOST), chance.choice(zones))
+                  for number, kind in zip(sorted(chance.sample(NUMBERS, 6)), 3 * ("order", "return"),
                                            strict=True))
     return World(name, words, tuple(operations), goods, zones, carriers, trucks, unit, tuple(rules),
                  State(stock, slips))

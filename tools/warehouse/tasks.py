@@ -14,7 +14,7 @@ from .invent import is_name
 from .invent import world as world_named
 from .operations import OPERATIONS, TREATMENTS
 from .solver import plan
-from .world import Slip, State, World
+from .world import MOST, NUMBERS, Slip, State, World
 
 Split = Literal["train", "test"]
 LENGTHS = range(2, 13)
@@ -70,7 +70,7 @@ class Sets(Mapping[str, Sequence[Task]]):
 
 def _stream(world: World, split: Split, length: int) -> Iterator[Task]:
     chance = random.Random(f"warehouse/{world.name}/{split}/{length}")
-    numbers = random.Random(f"warehouse/{world.name}/numbers").sample(range(11, 100), 89)
+    numbers = random.Random(f"warehouse/{world.name}/numbers").sample(NUMBERS, 89)
     numbers = numbers[:60] if split == "train" else numbers[60:]
     seen: set[str] = set()
     misses = 0
@@ -124,7 +124,7 @@ def _line(world: World, number: int, operation: str, chance: random.Random, *, l
 
 
 def _slip(world: World, number: int, kind: str, chance: random.Random) -> Slip:
-    return Slip(number, kind, chance.choice(world.goods), chance.randint(1, 9), chance.choice(world.zones))
+    return Slip(number, kind, chance.choice(world.goods), chance.randint(1, MOST), chance.choice(world.zones))
 
 
 def _asked(world: World, lines: Sequence[_Line]) -> Asked | None:

@@ -4,7 +4,9 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from autorl.errors import ToolError
 from autorl.registry import RunContext, Tool, tool
@@ -14,7 +16,7 @@ from autorl.workspace import Workspace
 from .asked import Asked
 from .invent import is_name
 from .invent import world as world_named
-from .world import State, World
+from .world import MOST, NUMBERS, State, World
 
 
 def state_of(workspace: Workspace, task: Task, world: World) -> State:
@@ -54,12 +56,16 @@ def _tool(world: World, operation: str) -> Tool:
     call.__annotations__ = {"context": RunContext, **hints}
     call.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(parameter, inspect.Parameter.KEYWORD_ONLY) for parameter in call.__annotations__])
-    return tool(available=choices, ends_run=operation == "close")(call)
+    return tool(available=choices, ends_run=operation == "close", read_only=operation == "look")(call)
 
 
 def _hint(world: World, parameter: str) -> Any:
     codes = {"good": world.goods, "zone": world.zones, "carrier": world.carriers}
-    return Literal[codes[parameter]] if parameter in codes else int
+    if parameter in codes:
+        return Literal[codes[parameter]]
+    if parameter == "count" and world.unit:
+        return Annotated[int, Field(ge=1, le=MOST * world.unit.factor)]
+    return Annotated[int, Field(ge=NUMBERS[0], le=NUMBERS[-1])]
 
 
 class Worlds(Mapping[str, Sequence[Tool]]):

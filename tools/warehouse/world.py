@@ -67,6 +67,12 @@ class Unit(NamedTuple):
     factor: int
 
 
+NUMBERS = range(11, 100)
+"""That slips and trucks may have."""
+MOST = 9
+"""Pieces on a slip, in the unit that the request counts in."""
+
+
 class Refused(Exception):
     """A call that changes nothing, and why."""
 

@@ -145,7 +145,7 @@ def set_properties(
     return f"Set {', '.join(given)}.{spoken}"
 
 
-@tool
+@tool(read_only=True)
 def list_layouts(context: RunContext) -> str:
     """List the slide layouts of the deck, with their placeholders; texts are given by number."""
     return _layouts(require(context.workspace).presentation)

@@ -23,7 +23,7 @@ _MOST_ROWS, _MOST_VALUES = 12, 20
 First = Annotated[int, Field(ge=1)]
 
 
-@tool
+@tool(read_only=True)
 def read_deck(context: RunContext, first: First = 1) -> str:
     """Show the outline of the deck: each slide with its number, id, title, layout and what stands on it.
 
@@ -35,7 +35,7 @@ def read_deck(context: RunContext, first: First = 1) -> str:
     return _shown(f"'{deck.name}' has {_many(len(slides), 'slide')}.", lines, first, "slide")
 
 
-@tool
+@tool(read_only=True)
 def read_slide(slide: SlideRef, context: RunContext, first: First = 1) -> str:
     """Show a slide object by object: id, kind, place in points, text with type sizes, cells, values, links, notes.
 

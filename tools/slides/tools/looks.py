@@ -22,7 +22,7 @@ Foot = Annotated[str, Field(max_length=120)]
 _FEET = {"footer": PP_PLACEHOLDER.FOOTER, "number": PP_PLACEHOLDER.SLIDE_NUMBER, "date": PP_PLACEHOLDER.DATE}
 
 
-@tool
+@tool(read_only=True)
 def list_themes(context: RunContext) -> str:
     """List the built-in looks."""
     return "\n".join(f"{theme.name}: {theme.description}; headings in {theme.heading}, text in {theme.body}"
