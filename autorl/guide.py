@@ -1,18 +1,21 @@
 """Guided runs: while a policy learns, the verifier tells it when a task is done, and when it is spoiled.
 
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
-something that was right is so no more. No call is carried out twice in a run, nor one that spoiled another attempt at
-the task, nor one that was refused in another when as much had been done. So a few short attempts find what chance would
-not (as in Go-Explore, Ecoffet et al. 2021, what was seen of a state is remembered). What is kept of it are whole runs,
-made by the policy under the same prompts; only what it could choose from was less.
+something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
+Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done, nor
+for now a tool that was called there in vain more often than others. So a few short attempts find what chance would not.
+What is kept of it are whole runs, made by the policy under the same prompts; only what it could choose from was less.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
 from autorl import masking
 from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
 SPOILED = "spoiled: "
+AHEAD = 2
+"""Calls in vain by which a tool may be ahead of the one that has fewest, from where as much had been done."""
 
 
 class Guide:
@@ -29,7 +32,7 @@ class Guide:
         self._passed = False
         self._right: set[str] = set()
         self._spoiling = [run.actions[-1] for run in before if run.reason.startswith(SPOILED) and run.actions]
-        self._refused = [refused for run in before for refused in masking.refusals(run.steps, looks)]
+        self._tried = [call for run in before for call in masking.calls(run.steps, looks)]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
         """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
@@ -41,7 +44,11 @@ class Guide:
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
         """What of these tools the policy may choose from next."""
-        done = masking.changes(trajectory.steps, self._looks)
-        refused = [action for before, action in self._refused if before == done]
-        right = masking.without(tools, [*self._spoiling, *refused, *trajectory.actions])
-        return tuple(tool for tool in right if tool.ends_run == self._passed) or right or tools
+        now = masking.done(trajectory.steps, self._looks)
+        tried = [call for call in (*self._tried, *masking.calls(trajectory.steps, self._looks)) if call.before == now]
+        refused = [call.action for call in tried if not call.ok]
+        left = masking.without(tools, [*self._spoiling, *refused, *trajectory.actions]) or tools
+        left = tuple(tool for tool in left if tool.ends_run == self._passed) or left
+        in_vain = Counter(call.action.name for call in tried if not call.ok or call.action.name in self._looks)
+        most = min(in_vain[tool.name] for tool in left) + AHEAD
+        return tuple(tool for tool in left if in_vain[tool.name] <= most)

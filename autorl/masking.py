@@ -4,17 +4,26 @@ Invalid action masking (Huang and Ontanon 2020). A small model repeats itself fo
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from autorl.describe import every_value
 from autorl.types import Action, Step, ToolSpec
+
+
+class Call(NamedTuple):
+    """A call, whether it was carried out, and what had been done before: where as much is done, all is as it was."""
+
+    action: Action
+    ok: bool
+    before: tuple[Action, ...]
 
 
 def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolSpec, ...]:
     """Of the tools that are available, what the last steps leave: no call that was refused as things stand, and for
     once no tool that was called twice to no avail. What would leave nothing is not left out."""
     looks = {tool.name for tool in available if tool.read_only}
-    done = changes(steps, looks)
-    refused = [action for before, action in refusals(steps, looks) if before == done]
+    now = done(steps, looks)
+    refused = [call.action for call in calls(steps, looks) if not call.ok and call.before == now]
     left = without(available, refused) or tuple(available)
     if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
         left = tuple(tool for tool in left if tool.name != stale) or left
@@ -29,17 +38,17 @@ def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolS
     return left
 
 
-def changes(steps: Iterable[Step], looks: Collection[str]) -> tuple[Action, ...]:
+def done(steps: Iterable[Step], looks: Collection[str]) -> tuple[Action, ...]:
     """The calls that were carried out and may have changed something; `looks` names the tools that change nothing."""
     return tuple(step.action for step in steps
                  if step.action and step.observation and step.observation.ok and step.action.name not in looks)
 
 
-def refusals(steps: Sequence[Step], looks: Collection[str]) -> Iterator[tuple[tuple[Action, ...], Action]]:
-    """The calls that failed, each after the changes before it: until there is another, it would fail again."""
+def calls(steps: Sequence[Step], looks: Collection[str]) -> Iterator[Call]:
+    """Every call, with what was done before it."""
     for index, step in enumerate(steps):
-        if step.action and step.observation and not step.observation.ok:
-            yield changes(steps[:index], looks), step.action
+        if step.action and step.observation:
+            yield Call(step.action, step.observation.ok, done(steps[:index], looks))
 
 
 def same(one: Step, other: Step) -> bool:
