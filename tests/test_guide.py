@@ -145,6 +145,23 @@ def test_what_was_refused_in_one_attempt_is_not_offered_in_the_next_as_things_st
     ]
 
 
+def test_a_tool_that_was_called_in_vain_again_and_again_gives_way_to_another(store: ReplayStore) -> None:
+    @tool
+    def enter(door: Annotated[int, Field(ge=1, le=99)]) -> str:
+        """Go through a door."""
+        raise ValueError("it is shut")
+
+    doors = [Action(name="enter", arguments={"door": door}) for door in range(1, 10)]
+    agent = Agent(model=Prefers(*doors, Action(name="ping"), letter("a"), DONE), store=store,
+                  tools=[enter, replace(ping, read_only=True), put, done],
+                  format="structured", recall=Recall(k=0), sampling=Sampling(0.0),
+                  limits=Limits(steps=7), guided=True)
+    once, again = [[step.action for step in agent.solve(TASK, verify=HasA()).steps] for _ in range(2)]
+    # After two failures in a row a tool is left out for once, in every constrained run.
+    assert once == [doors[0], doors[1], Action(name="ping"), doors[2], letter("a"), DONE], "the third is one too many"
+    assert again == once, "an attempt that passed says nothing of what is in vain"
+
+
 def test_a_run_that_is_not_guided_is_left_alone(agent: Agent) -> None:
     run = replace(agent, guided=False).solve(TASK, verify=HasA())
     assert run.actions == (DONE,), "it may end before anything is done"

@@ -10,7 +10,8 @@ from autorl.bench.report import Filled, Report
 from autorl.bench.spec import Size
 from autorl.bench.statistics import Estimate
 
-_ACROSS = (("successes in the store", "successes"), ("tokens spent to fill the store", "tokens"))
+SUCCESSES = "successes in the store"
+_ACROSS = ((SUCCESSES, "successes"), ("tokens spent to fill the store", "tokens"))
 _DRAWN = ("success", "ner", "score")
 
 

@@ -124,6 +124,13 @@ def render(report: Report, runs: "_Runs") -> str:
         direct_links=_DIRECT_LINKS)
 
 
+def curve(report: Report) -> str:
+    """How success grows with the store, as an SVG picture of its own; empty where there is no such curve."""
+    first = next((chart for chart in curves.charts(report) if chart.across == curves.SUCCESSES), None)
+    return templates().get_template("curve.svg.jinja").render(
+        chart=first, places=list(report.spec.settings)) if first else ""
+
+
 def _findings(report: Report) -> Iterator[tuple[str, str, str]]:
     """What the comparisons come to, each as (who against whom, by how much, so)."""
     for contrast in report.contrasts:

@@ -33,8 +33,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _LARGEST = 100_000
 """Bytes of a request."""
 _HERE = ("127.0.0.1", "localhost", "[::1]")
-_FILES = {"": ("rank.html", "text/html"), "rank.css": ("rank.css", "text/css"), "look.css": ("look.css", "text/css"),
-          "rank.js": ("rank.js", "text/javascript")}
+_FILES = {"": ("rank.html", "text/html"), "rank.js": ("rank.js", "text/javascript"),
+          **{name: (name, "text/css") for name in ("colours.css", "look.css", "rank.css")}}
 _SAFE = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
                                "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
