@@ -32,7 +32,7 @@ class Guide:
         self._passed = False
         self._right: set[str] = set()
         self._spoiling = [run.actions[-1] for run in before if run.reason.startswith(SPOILED) and run.actions]
-        self._tried = [call for run in before for call in masking.calls(run.steps, looks)]
+        self._tried = [call for run in before for call in masking.history(run.steps, looks)[0]]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
         """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
@@ -44,8 +44,8 @@ class Guide:
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
         """What of these tools the policy may choose from next."""
-        now = masking.done(trajectory.steps, self._looks)
-        tried = [call for call in (*self._tried, *masking.calls(trajectory.steps, self._looks)) if call.before == now]
+        calls, now = masking.history(trajectory.steps, self._looks)
+        tried = [call for call in (*self._tried, *calls) if call.before == now]
         refused = [call.action for call in tried if not call.ok]
         left = masking.without(tools, [*self._spoiling, *refused, *trajectory.actions]) or tools
         left = tuple(tool for tool in left if tool.ends_run == self._passed) or left

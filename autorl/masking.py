@@ -3,7 +3,7 @@
 Invalid action masking (Huang and Ontanon 2020). A small model repeats itself for ever otherwise.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from autorl.describe import every_value
@@ -22,8 +22,8 @@ def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolS
     """Of the tools that are available, what the last steps leave: no call that was refused as things stand, and for
     once no tool that was called twice to no avail. What would leave nothing is not left out."""
     looks = {tool.name for tool in available if tool.read_only}
-    now = done(steps, looks)
-    refused = [call.action for call in calls(steps, looks) if not call.ok and call.before == now]
+    calls, now = history(steps, looks)
+    refused = [call.action for call in calls if not call.ok and call.before == now]
     left = without(available, refused) or tuple(available)
     if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
         left = tuple(tool for tool in left if tool.name != stale) or left
@@ -38,17 +38,17 @@ def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolS
     return left
 
 
-def done(steps: Iterable[Step], looks: Collection[str]) -> tuple[Action, ...]:
-    """The calls that were carried out and may have changed something; `looks` names the tools that change nothing."""
-    return tuple(step.action for step in steps
-                 if step.action and step.observation and step.observation.ok and step.action.name not in looks)
-
-
-def calls(steps: Sequence[Step], looks: Collection[str]) -> Iterator[Call]:
-    """Every call, with what was done before it."""
-    for index, step in enumerate(steps):
+def history(steps: Iterable[Step], looks: Collection[str]) -> tuple[list[Call], tuple[Action, ...]]:
+    """Every call with what had been done before it, and what is done now: the calls that were carried out and may have
+    changed something. `looks` names the tools that change nothing."""
+    calls: list[Call] = []
+    done: tuple[Action, ...] = ()
+    for step in steps:
         if step.action and step.observation:
-            yield Call(step.action, step.observation.ok, done(steps[:index], looks))
+            calls.append(Call(step.action, step.observation.ok, done))
+            if step.observation.ok and step.action.name not in looks:
+                done = (*done, step.action)
+    return calls, done
 
 
 def same(one: Step, other: Step) -> bool:

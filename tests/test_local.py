@@ -5,6 +5,7 @@ import time
 import urllib.request
 
 import pytest
+import xllamacpp
 
 from autorl.errors import ModelUnavailable
 from autorl.models.base import Model
@@ -71,3 +72,15 @@ def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local)
             timer.cancel()
     assert time.monotonic() - began < 20  # far less than 4,000 tokens take
     assert embedded.complete(ask()).text, "and the model still answers"
+
+
+@pytest.mark.parametrize("given", [None, 3])
+def test_the_setting_tells_how_many_threads_there_are(monkeypatch: pytest.MonkeyPatch, given: int | None) -> None:
+    loaded: list[xllamacpp.CommonParams] = []
+    monkeypatch.setattr(xllamacpp, "Server", loaded.append)
+    if given:
+        monkeypatch.setenv("AUTORL_THREADS", str(given))
+    Local()._load()
+    cores = len(os.sched_getaffinity(0))
+    threads = [loaded[0].cpuparams.n_threads, loaded[0].cpuparams_batch.n_threads]
+    assert threads == ([given, given] if given else [max(1, cores // 2), cores])

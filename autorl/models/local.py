@@ -164,12 +164,14 @@ class Local:
         params.model.path = str(path)
         params.n_parallel = self._slots
         params.n_ctx = self._context * self._slots
-        # Decoding threads wait for each other at every layer: with one on each core, any other load on the
-        # machine makes a token take ten times as long. Half of them cost a third of the speed on two cores.
+        # Threads wait for each other at every layer, in a loop: with one on each core, any other load on the machine
+        # makes a token take ten times as long, and two such processes all but stop each other. Half of them cost a
+        # third of the speed on two cores. Prompts are short work.
+        chosen = settings.resolve().threads
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        params.cpuparams.n_threads = settings.resolve().threads or max(1, cores // 2)
+        params.cpuparams.n_threads = chosen or max(1, cores // 2)
         params.cpuparams.poll = 0
-        params.cpuparams_batch.n_threads = cores
+        params.cpuparams_batch.n_threads = chosen or cores
         # On a CPU, flash attention halves the decoding speed at a thousand tokens of context.
         params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
         params.verbosity = -1
