@@ -48,10 +48,10 @@ class Settings(Value):
                                                  "(no option of the command line)")
     embedder_url: str | None = Field(None, description="URL of an OpenAI-compatible server for embeddings "
                                                     "(no option of the command line)")
-    threads: int | None = Field(None, ge=1, description="processor threads of the embedded model; when not set, half of "
-                                "the processors write and all of them read prompts. As many as there are processors are "
-                                "faster where nothing else is at work, 1 is best beside another such process (no "
-                                "option of the command line)")
+    threads: int | None = Field(None, ge=1, description="processor threads of the embedded model; when not set, half "
+                                "of the processors write and all of them read prompts. All of them are faster where "
+                                "nothing else is at work, 1 is best beside another such process (no option of the "
+                                "command line)")
     tenant: str | None = Field(None, description="whose prompts these are, on a vLLM server that serves several: they "
                                                  "share nothing in its cache (no option of the command line)")
     unsandboxed: bool = Field(False, description="run model-written code even where it cannot be confined "

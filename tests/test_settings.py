@@ -39,6 +39,7 @@ def test_every_setting_can_come_from_the_environment(monkeypatch: pytest.MonkeyP
         "EMBEDDER_URL": "http://e/v1", "CONSTRAINED": "false", "TEMPERATURE": "0", "SEED": "7", "MAX_TOKENS": "64",
         "K": "0", "BUDGET": "9", "MAX_STEPS": "3", "MAX_SECONDS": "1.5", "READABLE": "/a,/b", "STORE": "x.db",
         "UNSANDBOXED": "1", "KEEP_TOKENS": "1", "TENANT": "us", "POLICY": "none", "REPETITION": "1.1",
+        "THREADS": "2",
     }
     for name, value in given.items():
         monkeypatch.setenv(f"AUTORL_{name}", value)

@@ -260,9 +260,9 @@ def test_curves_have_a_point_for_each_size_where_the_row_has_its_figure(played):
             assert places == sorted(places)
             assert line.flat or (places[0], places[-1]) == (0, 1)
     picture = ElementTree.fromstring(page.curve(made))  # well-formed, and told for who cannot see it
-    assert picture.get("aria-label") == "success by successes in the store: a line for each of agent, agent+replay, random"
-    names = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
-    assert {"agent", "agent+replay", "random", "Success by successes in the store"} <= set(names)
+    assert str(picture.get("aria-label")).endswith("a line for each of agent, agent+replay, random")
+    words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
+    assert {"agent", "agent+replay", "random", "Success by successes in the store"} <= set(words)
     assert page.curve(replace(made, rows=())) == "", "without a curve there is no picture"
     assert len(filling.lines) == 2  # a store for each seed
     for line, filled in zip(filling.lines, made.fillings, strict=True):
