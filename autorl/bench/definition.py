@@ -17,8 +17,8 @@ from autorl.models.local import split as model_name
 from autorl.types import Task
 
 _OWN = ("fill", "model", "user", "sizes")
-_CHOSEN_HERE = ("seed", "store", "policy")
-"""Settings that no definition may set: each episode has its own."""
+_CHOSEN_HERE = ("seed", "store", "policy", "threads")
+"""Settings that no definition may set: each episode has its own, or each machine."""
 
 
 def names() -> list[str]:

@@ -48,6 +48,7 @@ FIGURE = "[figures.x]\nsetting = "
     ('sizes = [0, 2, "all"]', "sizes = [-1]", "'sizes.0.* is -1, which cannot be"),
     ("k = 0", 'k = "two"', "'settings.agent.k' is 'two', which cannot be"),
     ("k = 0", "kk = 0", "'settings.agent.kk' is 0, which cannot be"),
+    ("k = 0", "threads = 3", "'settings.agent.threads' is not for a benchmark to set"),
     ("k = 0", "seed = 3", "'settings.agent.seed' is not for a benchmark to set"),
     ("k = 0", 'user = "me"', "no simulated user named 'me'"),
     ('fill = "agent+replay"', 'fill = "agent+reply"', "no setting named 'agent.reply'. Did you mean 'agent.replay'"),
