@@ -3,7 +3,7 @@
 from autorl.errors import UnknownName
 from autorl.formats.base import Format
 
-FORMATS = ("react", "structured", "native")
+FORMATS = ("react", "act", "structured", "native")
 
 
 def load(name: str) -> Format:
@@ -12,6 +12,10 @@ def load(name: str) -> Format:
         from autorl.formats.react import React
 
         return React()
+    if name == "act":
+        from autorl.formats.act import Act
+
+        return Act()
     if name == "structured":
         from autorl.formats.structured import Structured
 

@@ -71,6 +71,8 @@ class Format(ABC):
     stop: tuple[str, ...] = ()
     calls: bool = False
     """Whether it takes a server that calls tools."""
+    thinks: bool = True
+    """Whether a step has a thought."""
 
     @abstractmethod
     def write(self, thought: str, action: Action) -> str:

@@ -55,12 +55,14 @@ class React(Format):
         return Parsed(_thought(thought), Action(name=clean_text(name), arguments=arguments), cut=len(rest))
 
     def constrain(self, tools: tuple[ToolSpec, ...]) -> Constraint:
-        grammar = Grammar()
-        calls = [
-            f"{literal(tool.name + chr(10) + 'Action Input: ')} {grammar.value(tool.parameters)}" for tool in tools
-        ]
-        thought = f"[A-Z] [^\\n\\\\{{}}]{{1,{THOUGHT_LENGTH}}}"
-        return Constraint(grammar=grammar.text(f'"Thought: " {thought} "\\nAction: " ({" | ".join(calls)})'))
+        return Constraint(grammar=calls(tools, f'"Thought: " [A-Z] [^\\n\\\\{{}}]{{1,{THOUGHT_LENGTH}}} "\\n"'))
+
+
+def calls(tools: tuple[ToolSpec, ...], before: str = "") -> str:
+    """The grammar of one call of these tools, after what the expression `before` gives."""
+    grammar = Grammar()
+    ways = [f"{literal(tool.name + chr(10) + 'Action Input: ')} {grammar.value(tool.parameters)}" for tool in tools]
+    return grammar.text(f'{before} "Action: " ({" | ".join(ways)})')
 
 
 _LABELS = ("final answer", "action input", "observation", "thought", "action")
