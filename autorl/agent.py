@@ -63,7 +63,7 @@ class Agent:
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
     memory: where runs are recalled from, if not from `store`; nothing is written to it but vectors of its tasks
-    format: react, structured or native
+    format: react, act, structured or native
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
@@ -176,7 +176,7 @@ class Agent:
             raise UsageError(f"a run cannot be guided: {whose} no run that goes on", "Leave the guidance out")
         if not self.policy.constrains:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
-                             "Leave the guidance out, or use a constrained policy and the format react or structured")
+                             "Leave the guidance out, or use a constrained policy and a format other than native")
         before = self.store.failed(task.id) if self.store else ()
         looks = {tool.name for tool in self.toolset if tool.read_only}
         return Guide(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before, looks)

@@ -46,7 +46,7 @@ class Policy:
         if self.format.calls and not self.model.capabilities.tool_calls:
             able = [name for name in formats.FORMATS if not formats.load(name).calls]
             raise UsageError(f"the format '{self.format.name}' takes a server that calls tools, and "
-                             f"'{self.model.name}' does not", f"Use --format {' or '.join(able)}")
+                             f"'{self.model.name}' does not", f"Use --format {', '.join(able[:-1])} or {able[-1]}")
         takes = self.model.capabilities
         if self.sampling.tokens and not (takes.token_ids or takes.logprobs):
             raise UsageError(f"'{self.model.name}' tells neither token ids nor log-probabilities, and keep_tokens asks "

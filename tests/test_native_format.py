@@ -156,7 +156,7 @@ def test_what_the_watcher_sees_is_what_is_kept() -> None:
 
 def test_a_backend_without_tool_calls_is_told_at_once_with_the_formats_that_work() -> None:
     with pytest.raises(UsageError, match=r"'native' takes a server that calls tools, and 'local' does not.*"
-                                         r"--format react or structured"):
+                                         r"--format react, act or structured"):
         Agent(model="local", tools=[ping], format="native").solve("Do it")
 
 

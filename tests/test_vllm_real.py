@@ -62,7 +62,7 @@ def test_its_context_is_known(model: VLLM) -> None:
     assert model.context_tokens == 4096
 
 
-@pytest.mark.parametrize("format", ["react", "structured", "native"])
+@pytest.mark.parametrize("format", ["react", "act", "structured", "native"])
 def test_every_step_parses_in_every_format(model: VLLM, format: str) -> None:
     agent = Agent(model=model, tools=[ping, options, plot], format=format, recall=Recall(k=0), limits=Limits(steps=3),
                   sampling=Sampling(temperature=0.8, seed=1, max_tokens=200))

@@ -11,7 +11,6 @@ from autorl.types import Action, ToolSpec
 class Act(React):
     name = "act"
     form = "Action: the name of one tool\nAction Input: its arguments as one JSON object"
-    thinks = False
 
     def write(self, thought: str, action: Action) -> str:
         return f"Action: {action.name}\nAction Input: {to_json(action.arguments)}"

@@ -71,8 +71,6 @@ class Format(ABC):
     stop: tuple[str, ...] = ()
     calls: bool = False
     """Whether it takes a server that calls tools."""
-    thinks: bool = True
-    """Whether a step has a thought."""
 
     @abstractmethod
     def write(self, thought: str, action: Action) -> str:
