@@ -3,7 +3,7 @@
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
 something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
 Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done, nor
-for now a tool that was called there in vain more often than others. So a few short attempts find what chance would not.
+for now a tool that was refused there more often than others. So a few short attempts find what chance would not.
 What is kept of it are whole runs, made by the policy under the same prompts; only what it could choose from was less.
 """
 
@@ -15,7 +15,7 @@ from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
 SPOILED = "spoiled: "
 AHEAD = 2
-"""Calls in vain by which a tool may be ahead of the one that has fewest, from where as much had been done."""
+"""Refusals by which a tool may be ahead of the one that has fewest, from where as much had been done."""
 
 
 class Guide:
@@ -49,6 +49,7 @@ class Guide:
         refused = [call.action for call in tried if not call.ok]
         left = masking.without(tools, [*self._spoiling, *refused, *trajectory.actions]) or tools
         left = tuple(tool for tool in left if tool.ends_run == self._passed) or left
-        in_vain = Counter(call.action.name for call in tried if not call.ok or call.action.name in self._looks)
-        most = min(in_vain[tool.name] for tool in left) + AHEAD
-        return tuple(tool for tool in left if in_vain[tool.name] <= most)
+        times = Counter(action.name for action in refused)
+        # To look is no way on: that it was never refused says nothing against the others.
+        most = min((times[tool.name] for tool in left if not tool.read_only), default=0) + AHEAD
+        return tuple(tool for tool in left if times[tool.name] <= most) or left

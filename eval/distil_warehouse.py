@@ -3,11 +3,11 @@
     python eval/distil_warehouse.py [--rounds 1] [--attempts 12] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 The loop of `autorl improve` runs on training tasks of the worlds w1 to w4 from an empty store: constrained, guided
-attempts with replay, the short tasks first, LoRA on what passed, half of the rows with exemplars in the prompt as
-replay shows them, the gate. Then test tasks of 3 to 5 calls are asked, constrained and unguided, of the bare model and
-of the distilled one, each without exemplars and with what is recalled: those of the same worlds, and those of worlds
-that nothing was learned in (w5 to w8), where the store has nothing but other worlds' runs to show. Called again it goes
-on where it was ended.
+attempts with replay and without thoughts, the short tasks first, LoRA on what passed, half of the rows with exemplars
+in the prompt as replay shows them, the gate. Then test tasks of 3 to 5 calls are asked, constrained and unguided, of
+the bare model and of the distilled one, each without exemplars and with what is recalled: those of the same worlds,
+and those of worlds that nothing was learned in (w5 to w8), where the store has nothing but other worlds' runs to
+show. Called again it goes on where it was ended.
 """
 
 import argparse
@@ -25,8 +25,8 @@ from autorl.train.dataset import Choice
 from autorl.types import Task
 
 SAME, NEW = ("w1", "w2", "w3", "w4"), ("w5", "w6", "w7", "w8")
-ASKED = Settings(tools=("warehouse:{world}",), k=4, budget=3000, temperature=0.2, repetition=1.0, max_tokens=120,
-                 max_steps=9)
+ASKED = Settings(tools=("warehouse:{world}",), format="act", k=4, budget=3000, temperature=0.2, repetition=1.0,
+                 max_tokens=120, max_steps=12)
 ALONE, REPLAY = "alone", "replay"
 
 
@@ -43,7 +43,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                        measured=(), chosen=ASKED)
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
-    choice = Choice(exemplars=0.5, k=ASKED.k, budget=ASKED.budget, style="full")
+    choice = Choice(format=ASKED.format, exemplars=0.5, k=ASKED.k, budget=ASKED.budget, style="full")
     done = improve.improve(store, loop, learn, same, plan, concurrency=2, train=improve.distil(plan, choice=choice),
                            tell=say)
 
