@@ -3,8 +3,9 @@
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
 something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
 Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done, nor
-for now a tool that was refused there more often than others. So a few short attempts find what chance would not.
-What is kept of it are whole runs, made by the policy under the same prompts; only what it could choose from was less.
+for now a tool that was refused there more often than others. Of the many values that an argument may have, those come
+first that stand in the task or were told, as in an error. So a few short attempts find what chance would not. What is
+kept of it are whole runs, made by the policy under the same prompts; only what it could choose from was less.
 """
 
 from collections import Counter
@@ -48,6 +49,8 @@ class Guide:
         tried = [call for call in (*self._tried, *calls) if call.before == now]
         refused = [call.action for call in tried if not call.ok]
         left = masking.without(tools, [*self._spoiling, *refused, *trajectory.actions]) or tools
+        left = masking.mentioned(left, " ".join([trajectory.task.text, *(
+            step.observation.text for step in trajectory.steps if step.observation)]))
         left = tuple(tool for tool in left if tool.ends_run == self._passed) or left
         times = Counter(action.name for action in refused)
         # To look is no way on: that it was never refused says nothing against the others.

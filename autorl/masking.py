@@ -3,11 +3,15 @@
 Invalid action masking (Huang and Ontanon 2020). A small model repeats itself for ever otherwise.
 """
 
-from collections.abc import Collection, Iterable, Sequence
-from typing import NamedTuple
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from autorl.describe import every_value
 from autorl.types import Action, Step, ToolSpec
+
+MANY = 10
+"""Values of an argument beyond which those that were told of come first."""
 
 
 class Call(NamedTuple):
@@ -36,6 +40,14 @@ def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolS
     for action in actions:
         left = tuple(rest for tool in left for rest in (_others(tool, action) if tool.name == action.name else [tool]))
     return left
+
+
+def mentioned(tools: Iterable[ToolSpec], text: str) -> tuple[ToolSpec, ...]:
+    """The same tools, with those values of an argument that stand in `text`, where it has many and some of them do."""
+    words = set(re.findall(r"\w+", text))
+    return tuple(_narrowed(tool, {name: said for name, schema in tool.parameters.get("properties", {}).items()
+                                  if len(values := every_value(schema)) > MANY
+                                  and (said := [value for value in values if str(value) in words])}) for tool in tools)
 
 
 def history(steps: Iterable[Step], looks: Collection[str]) -> tuple[list[Call], tuple[Action, ...]]:
@@ -70,14 +82,20 @@ def _others(tool: ToolSpec, action: Action) -> list[ToolSpec]:
     those that are the same there and differ in the second, and so on. Whole, where it has not that call, or does not
     tell the values of an argument.
     """
-    properties = dict(tool.parameters.get("properties", {}))
-    values = {name: every_value(schema) for name, schema in properties.items()}
+    values = {name: every_value(schema) for name, schema in tool.parameters.get("properties", {}).items()}
     if set(action.arguments) != set(values) or any(action.arguments[name] not in values[name] for name in values):
         return [tool]
     pieces = []
+    fixed: dict[str, list[Any]] = {}
     for name, given in action.arguments.items():
         if others := [value for value in values[name] if value != given]:
-            narrowed = {**properties, name: {**properties[name], "enum": others}}
-            pieces.append(tool.model_copy(update={"parameters": {**tool.parameters, "properties": narrowed}}))
-        properties[name] = {**properties[name], "enum": [given]}
+            pieces.append(_narrowed(tool, {**fixed, name: others}))
+        fixed[name] = [given]
     return pieces
+
+
+def _narrowed(tool: ToolSpec, values: Mapping[str, Sequence[Any]]) -> ToolSpec:
+    """`tool` with these values alone of some of its arguments."""
+    properties = {name: {**schema, "enum": list(values[name])} if name in values else schema
+                  for name, schema in tool.parameters.get("properties", {}).items()}
+    return tool.model_copy(update={"parameters": {**tool.parameters, "properties": properties}}) if values else tool

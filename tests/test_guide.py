@@ -245,3 +245,15 @@ def test_a_call_whose_values_are_not_told_cannot_be_left_out() -> None:
     spec = ToolSpec(name="cut", description="", parameters=wide)
     assert masking.without([spec], [Action(name="cut", arguments={"size": 7})]) == (spec,)
     assert masking.without([ToolSpec(name="ping", description="", parameters={})], [Action(name="ping")]) == ()
+
+
+def test_of_many_values_those_that_were_told_of_come_first() -> None:
+    tools = [ToolSpec(name="cut", description="", parameters={"type": "object", "properties": {
+        "size": {"type": "integer", "minimum": 1, "maximum": 99}, "side": {"enum": ["left", "right"]}}})]
+    (cut,) = masking.mentioned(tools, "Cut 7 on the left, not 700; 99.")
+    assert cut.parameters["properties"]["size"]["enum"] == [7, 99]
+    assert cut.parameters["properties"]["side"] == {"enum": ["left", "right"]}, "of few values each may be tried"
+    assert masking.mentioned(tools, "Cut it") == tuple(tools), "where none was told of, all are left"
+    rest = masking.without([cut], [Action(name="cut", arguments={"size": size, "side": side})
+                                   for size in (7, 99) for side in ("left", "right")])
+    assert rest == ()
