@@ -2,10 +2,11 @@
 
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
 something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
-Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done, nor
-for now a tool that was refused there more often than others. Of the many values that an argument may have, those come
-first that stand in the task or were told, as in an error. So a few short attempts find what chance would not. What is
-kept of it are whole runs, made by the policy under the same prompts; only what it could choose from was less.
+Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done,
+nor for now a tool that was refused there more often than others, or a look after many. Of the many values that an
+argument may have, those come first that stand in the task or were told, as in an error. So a few short attempts find
+what chance would not. What is kept of it are whole runs, made by the policy under the same prompts; only what it
+could choose from was less.
 """
 
 from collections import Counter
@@ -16,7 +17,7 @@ from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
 SPOILED = "spoiled: "
 AHEAD = 2
-"""Refusals by which a tool may be ahead of the one that has fewest, from where as much had been done."""
+"""Refusals, or looks in this run, by which a tool may be ahead of the one refused least, where as much had been done."""
 
 
 class Guide:
@@ -52,7 +53,8 @@ class Guide:
         left = masking.mentioned(left, " ".join([trajectory.task.text, *(
             step.observation.text for step in trajectory.steps if step.observation)]))
         left = tuple(tool for tool in left if tool.ends_run == self._passed) or left
-        times = Counter(action.name for action in refused)
+        looked = [call.action for call in calls if call.ok and call.before == now and call.action.name in self._looks]
+        in_vain = Counter(action.name for action in (*refused, *looked))
         # To look is no way on: that it was never refused says nothing against the others.
-        most = min((times[tool.name] for tool in left if not tool.read_only), default=0) + AHEAD
-        return tuple(tool for tool in left if times[tool.name] <= most) or left
+        most = min((in_vain[tool.name] for tool in left if not tool.read_only), default=0) + AHEAD
+        return tuple(tool for tool in left if in_vain[tool.name] <= most) or left
