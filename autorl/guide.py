@@ -17,7 +17,7 @@ from autorl.types import Status, ToolSpec, Trajectory, Verdict
 
 SPOILED = "spoiled: "
 AHEAD = 2
-"""Refusals, or looks in this run, by which a tool may be ahead of the one refused least, where as much had been done."""
+"""Refusals, or looks in this run, by which a tool may be ahead of the one refused least where as much was done."""
 
 
 class Guide:
