@@ -45,9 +45,14 @@ def without(tools: Sequence[ToolSpec], actions: Iterable[Action]) -> tuple[ToolS
 def mentioned(tools: Iterable[ToolSpec], text: str) -> tuple[ToolSpec, ...]:
     """The same tools, with those values of an argument that stand in `text`, where it has many and some of them do."""
     words = set(re.findall(r"\w+", text))
-    return tuple(_narrowed(tool, {name: said for name, schema in tool.parameters.get("properties", {}).items()
-                                  if len(values := every_value(schema)) > MANY
-                                  and (said := [value for value in values if str(value) in words])}) for tool in tools)
+
+    def told(tool: ToolSpec) -> dict[str, list[Any]]:
+        many = {name: values for name, schema in tool.parameters.get("properties", {}).items()
+                if len(values := every_value(schema)) > MANY}
+        return {name: found for name, values in many.items()
+                if (found := [value for value in values if str(value) in words])}
+
+    return tuple(_narrowed(tool, told(tool)) for tool in tools)
 
 
 def history(steps: Iterable[Step], looks: Collection[str]) -> tuple[list[Call], tuple[Action, ...]]:
