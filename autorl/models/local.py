@@ -19,6 +19,9 @@ from autorl.types import Usage
 CONTEXT = 8192
 """Tokens of one run's context, as SmolLM2 was trained for; a model made for less gets less."""
 
+_KEPT_MIB = 1024
+"""MiB of contexts that are kept after their runs, to begin others with; llama.cpp's own limit is 8192."""
+
 _REPETITION = {
     # A small model repeats itself without these. DRY (Weidmann 2023) makes a token less likely the longer
     # the text it would repeat. A line break, a quote and a colon end a sequence, so that the labels of a format
@@ -164,6 +167,7 @@ class Local:
         params.model.path = str(path)
         params.n_parallel = self._slots
         params.n_ctx = self._context * self._slots
+        params.cache_ram_mib = _KEPT_MIB
         # Threads wait for each other at every layer, in a loop: with one on each core, any other load on the machine
         # makes a token take ten times as long, and two such processes all but stop each other. Half of them cost a
         # third of the speed on two cores. Prompts are short work.
