@@ -294,7 +294,7 @@ def _contrast(one, other):
 
 @pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
 def test_what_is_written_and_drawn_stands_out(scheme):
-    source, _, _ = templates().loader.get_source(templates(), "look.css")
+    source, _, _ = templates().loader.get_source(templates(), "colours.css")
     blocks = re.findall(r":root \{(.*?)\}", source, re.DOTALL)
     colours = dict(re.findall(r"--(\w+): (#\w{6})", blocks[scheme]))
     for ground in ("ground", "panel"):
