@@ -78,7 +78,7 @@ class Grammar:
             return self._object(schema, root)
         if kind == "object" and isinstance(schema.get("additionalProperties"), dict):
             pair = f'{self._primitive("string")} ": " {self.value(schema["additionalProperties"], root)}'
-            return f'"{{" ({pair} (", " {pair}){{0,{LIST_LENGTH - 1}}})? "}}"'
+            return _some(pair, schema.get("minProperties", 0), schema.get("maxProperties", LIST_LENGTH), "{}")
         if kind == "integer" and schema.get("minimum", schema.get("exclusiveMinimum", -1)) >= 0:
             return self._primitive("natural")
         return self._primitive(kind)
@@ -93,13 +93,8 @@ class Grammar:
         if "prefixItems" in schema:
             items = ' ", " '.join(self.value(item, root) for item in schema["prefixItems"])
             return f'"[" {items} "]"'
-        least = schema.get("minItems", 0)
-        most = max(least, schema.get("maxItems", LIST_LENGTH))
-        if most == 0:
-            return '"[]"'
         item = self.value(schema.get("items", {}), root)
-        some = f'{item} (", " {item}){{{max(0, least - 1)},{most - 1}}}'
-        return f'"[" {some} "]"' if least else f'"[" ({some})? "]"'
+        return _some(item, schema.get("minItems", 0), schema.get("maxItems", LIST_LENGTH), "[]")
 
     def _object(self, schema: dict[str, Any], root: dict[str, Any]) -> str:
         properties = schema["properties"]
@@ -131,6 +126,15 @@ class Grammar:
             for needed in _NEEDS.get(name, ()):
                 self._primitive(needed)
         return name
+
+
+def _some(one: str, least: int, most: int, brackets: str) -> str:
+    """`least` to `most` times `one`, between brackets."""
+    opening, closing = map(literal, brackets)
+    if most == 0:
+        return f"{opening} {closing}"
+    some = f'{one} (", " {one}){{{max(0, least - 1)},{max(least, most) - 1}}}'
+    return f"{opening} {some} {closing}" if least else f"{opening} ({some})? {closing}"
 
 
 def _one_of(texts: Sequence[str]) -> str:
