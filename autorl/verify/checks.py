@@ -16,7 +16,8 @@ class Verifier(Protocol):
 
     name, version: together the `verifier` of its verdicts, as in `slides@1`
     One with an attribute `guides` that is true can judge a run that goes on as well, at a cost that every step can
-    bear; on a right way no call is carried out twice, and none makes a check fail that had come to pass (see guide.py).
+    bear; on a right way no call is carried out twice, and none makes a check fail that had come to pass; and what was
+    refused is refused again until something is changed (see guide.py).
     """
 
     name: str
