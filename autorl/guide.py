@@ -3,10 +3,11 @@
 An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
 something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
 Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done,
-nor for now a tool that was refused there more often than others, or a look after many. Of the many values that an
-argument may have, those come first that stand in the task or were told, as in an error. So a few short attempts find
-what chance would not. What is kept of it are whole runs, made by the policy under the same prompts; only what it
-could choose from was less.
+nor for now a tool that was refused there more often than others. To look is not offered before an attempt ran out of
+steps, nor for ever then: what a run looked at to no end, those that are shown it later would look at too. Of the many
+values that an argument may have, those come first that stand in the task or were told, as in an error. So a few short
+attempts find what chance would not. What is kept of it are whole runs, made by the policy under the same prompts; only
+what it could choose from was less.
 """
 
 from collections import Counter
@@ -34,6 +35,7 @@ class Guide:
         self._passed = False
         self._right: set[str] = set()
         self._spoiling = [run.actions[-1] for run in before if run.reason.startswith(SPOILED) and run.actions]
+        self._may_look = any(run.status is Status.OUT_OF_STEPS for run in before)
         self._tried = [call for run in before for call in masking.history(run.steps, looks)[0]]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
@@ -53,6 +55,7 @@ class Guide:
         left = masking.mentioned(left, " ".join([trajectory.task.text, *(
             step.observation.text for step in trajectory.steps if step.observation)]))
         left = tuple(tool for tool in left if tool.ends_run == self._passed) or left
+        left = tuple(tool for tool in left if self._may_look or not tool.read_only) or left
         looked = [call.action for call in calls if call.ok and call.before == now and call.action.name in self._looks]
         in_vain = Counter(action.name for action in (*refused, *looked))
         # To look is no way on: that it was never refused says nothing against the others.

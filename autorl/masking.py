@@ -24,13 +24,17 @@ class Call(NamedTuple):
 
 def offered(available: Sequence[ToolSpec], steps: Sequence[Step]) -> tuple[ToolSpec, ...]:
     """Of the tools that are available, what the last steps leave: no call that was refused as things stand, and for
-    once no tool that was called twice to no avail. What would leave nothing is not left out."""
+    once no tool that was called twice to no avail, and none that ends the run after a call that failed: exemplars show
+    no errors, and a small model that was told of one takes the work to be over. What would leave nothing is not left
+    out."""
     looks = {tool.name for tool in available if tool.read_only}
     calls, now = history(steps, looks)
     refused = [call.action for call in calls if not call.ok and call.before == now]
     left = without(available, refused) or tuple(available)
     if len(steps) > 1 and (stale := _in_vain(steps[-2], steps[-1])):
         left = tuple(tool for tool in left if tool.name != stale) or left
+    if calls and not calls[-1].ok:
+        left = tuple(tool for tool in left if not tool.ends_run) or left
     return left
 
 

@@ -139,9 +139,9 @@ def test_what_was_refused_in_one_attempt_is_not_offered_in_the_next_as_things_st
                   format="structured", recall=Recall(k=0), sampling=Sampling(0.0), limits=Limits(steps=3), guided=True)
     runs = [agent.solve(TASK, verify=HasA()) for _ in range(3)]
     assert [[step.action for step in run.steps] for run in runs] == [
-        [looked, doors[0], doors[1]],  # a look changes nothing
-        [looked, doors[2], knocked],   # what was refused is not tried again
-        [looked, knocked, doors[0]],   # but it is now, for something was done first
+        [doors[0], doors[1], knocked],  # to look is no way on, while there are others
+        [looked, doors[2], knocked],    # the first ran out of steps; what was refused is not tried again
+        [looked, knocked, doors[0]],    # but it is now, for something was done first
     ]
 
 
@@ -151,14 +151,19 @@ def test_a_tool_that_was_called_in_vain_again_and_again_gives_way_to_another(sto
         """Go through a door."""
         raise ValueError("it is shut")
 
+    @tool
+    def knock() -> str:
+        """Knock."""
+        raise ValueError("nobody is there")
+
     doors = [Action(name="enter", arguments={"door": door}) for door in range(1, 10)]
-    agent = Agent(model=Prefers(*doors, Action(name="ping"), letter("a"), DONE), store=store,
-                  tools=[enter, replace(ping, read_only=True), put, done],
+    knocked = Action(name="knock")
+    agent = Agent(model=Prefers(*doors, knocked, letter("a"), DONE), store=store, tools=[enter, knock, put, done],
                   format="structured", recall=Recall(k=0), sampling=Sampling(0.0),
                   limits=Limits(steps=7), guided=True)
     once, again = [[step.action for step in agent.solve(TASK, verify=HasA()).steps] for _ in range(2)]
     # After two failures in a row a tool is left out for once, in every constrained run.
-    assert once == [doors[0], doors[1], Action(name="ping"), doors[2], letter("a"), DONE], "the third is one too many"
+    assert once == [doors[0], doors[1], knocked, doors[2], letter("a"), DONE], "the third is one too many"
     assert again == once, "an attempt that passed says nothing of what is in vain"
 
 
@@ -218,6 +223,21 @@ def test_a_call_that_was_refused_is_not_offered_until_something_was_done(store: 
     assert [step.action for step in run.steps[:4]] == [left, right, Action(name="ping"),
                                                        Action(name="ping") if looks else left]
     assert [step.observation.ok for step in run.steps[:4] if step.observation] == [False, False, True, True]
+
+
+def test_a_constrained_run_does_not_end_on_an_error(store: ReplayStore) -> None:
+    @tool
+    def enter(door: Literal["left", "right"]) -> str:
+        """Go through a door."""
+        if door == "left":
+            raise ValueError("it is shut")
+        return "You are in."
+
+    left, right = (Action(name="enter", arguments={"door": door}) for door in ("left", "right"))
+    model = Prefers(left, DONE, right)
+    agent = Agent(model=model, tools=[enter, done], store=store, format="structured", recall=Recall(k=0),
+                  limits=Limits(steps=2))
+    assert [step.action for step in agent.solve("Go in").steps] == [left, right]
 
 
 CALLS = [Action(name="paint", arguments={"colour": colour, "size": size, "where": "here"})

@@ -71,6 +71,8 @@ class Format(ABC):
     stop: tuple[str, ...] = ()
     calls: bool = False
     """Whether it takes a server that calls tools."""
+    tells_apart: bool = True
+    """Whether a task after exemplars is told apart from theirs, so that content of its own is made for it."""
 
     @abstractmethod
     def write(self, thought: str, action: Action) -> str:
@@ -98,7 +100,7 @@ class Format(ABC):
         for exemplar in context.exemplars:
             _join(messages, self.exemplar(exemplar.trajectory, exemplar.style, len(messages)))
         _join(messages, [{"role": "user", "content": self._asking(
-            context.task.text, warning=context.warning, again=bool(context.exemplars))}])
+            context.task.text, warning=context.warning, again=self.tells_apart and bool(context.exemplars))}])
         for index, step in enumerate(context.steps):
             seen = ELIDED if index < context.elided else step.observation.text if step.observation else ""
             messages += self._turn(step, seen, len(messages))

@@ -23,7 +23,6 @@ from autorl.bench.statistics import Runs
 from autorl.errors import UsageError
 from autorl.models.base import Model
 from autorl.models.local import Local, split
-from autorl.models.scripted import Scripted
 from autorl.replay.store import ReplayStore
 from autorl.rollout.collect import Plan as Attempts
 from autorl.rollout.collect import collect
@@ -93,8 +92,7 @@ class _Loop:
         self.train, self.concurrency, self.given, self.tell, self.book = train, concurrency, given, tell, book
         self.split = Split(learn=(), held_out=held_out)
         self.entries = list(rounds.read(folder / LEDGER))
-        asked = measure.marks(self._spec(("nobody",), (GATE,)), Split(learn=(), held_out=(*tasks, *held_out)),
-                              {"nobody": Scripted(())})
+        asked = measure.marks(self._spec((plan.base,), (GATE,)), Split(learn=(), held_out=(*tasks, *held_out)), given)
         if not self.entries:
             self._note(Begun(plan=plan, start=policies.in_force(store, plan.base), asked=asked))
         self.start = rounds.same(self.entries, plan, asked, folder)

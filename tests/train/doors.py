@@ -7,14 +7,14 @@ import signal
 import threading
 from pathlib import Path
 
-from autorl.models.base import Completion, Request
+from autorl.models.base import Capabilities, Completion, Request
 from autorl.models.scripted import Scripted
 from autorl.settings import Settings
 from autorl.types import Task
 from tests.bench.world import door, make_project
 from tests.worlds import say
 
-CHOSEN = Settings.model_validate({"tools": ("doors",), "k": 0, "max_steps": 4})
+CHOSEN = Settings.model_validate({"tools": ("doors",), "k": 0, "max_steps": 4, "repetition": 1.0})
 
 
 class Opener(Scripted):
@@ -22,6 +22,8 @@ class Opener(Scripted):
 
     nats: how little it expects a token of any text; deadly: completions after which it kills its own process
     """
+
+    capabilities = Capabilities(repetition=True)
 
     def __init__(self, name: str, skill: float, *, nats: float = 2.0, deadly: int | None = None) -> None:
         self.skill, self.nats = skill, nats
