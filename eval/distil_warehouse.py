@@ -28,12 +28,22 @@ SAME, NEW = ("w1", "w2", "w3", "w4"), ("w5", "w6", "w7", "w8")
 ASKED = Settings(tools=("warehouse:{world}",), format="act", k=4, budget=3000, temperature=0.2, repetition=1.0,
                  max_tokens=120, max_steps=12)
 ALONE, REPLAY = "alone", "replay"
+SETTINGS = {ALONE: ASKED.model_copy(update={"k": 0}), REPLAY: ASKED}
 
 
 def of(worlds: Sequence[str], split: str, lengths: Sequence[int], each: int) -> tuple[Task, ...]:
     """The first tasks of each world, the short ones first."""
     return tuple(task for length in lengths for world in worlds
                  for task in task_sets.load(f"warehouse/{world}/{split}/{length}").tasks[:each])
+
+
+def choice(share: float) -> Choice:
+    """Rows of which such a share has exemplars, as replay shows them."""
+    return Choice(format=ASKED.format, exemplars=share, k=ASKED.k, budget=ASKED.budget, style="full")
+
+
+def success(played: Played, tasks: Sequence[Task]) -> Runs:
+    return runs({task.id: played[task.id] for task in tasks}, "success")
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -43,19 +53,13 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                        measured=(), chosen=ASKED)
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
-    choice = Choice(format=ASKED.format, exemplars=0.5, k=ASKED.k, budget=ASKED.budget, style="full")
-    done = improve.improve(store, loop, learn, same, plan, concurrency=2, train=improve.distil(plan, choice=choice),
-                           tell=say)
+    done = improve.improve(store, loop, learn, same, plan, concurrency=2,
+                           train=improve.distil(plan, choice=choice(0.5)), tell=say)
 
     def asked(model: str) -> dict[str, Played]:
-        return episodes(options.folder / "measured", model,
-                        {ALONE: ASKED.model_copy(update={"k": 0}), REPLAY: ASKED}, (*same, *new), memory=store,
-                        seeds=options.seeds)
+        return episodes(options.folder / "measured", model, SETTINGS, (*same, *new), memory=store, seeds=options.seeds)
 
     before, after = asked(done.start), asked(done.rulings[-1].new)  # the last one, whatever the gate said of it
-
-    def success(played: Played, tasks: Sequence[Task]) -> Runs:
-        return runs({task.id: played[task.id] for task in tasks}, "success")
 
     figures: dict[str, dict[str, Any]] = {}
     for where, tasks in (("same_world", same), ("new_world", new)):

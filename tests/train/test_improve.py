@@ -71,7 +71,7 @@ def trains(store: ReplayStore, tasks: Sequence[str], folder: Path, tell: Tell) -
 
 def plan(**changes: object) -> Plan:
     return Plan.model_validate({"rounds": 3, "attempts": 2, "successes": 1, "measured": ("constrained",),
-                                "chosen": doors.CHOSEN, **changes})
+                                "chosen": doors.CHOSEN.model_copy(update={"repetition": 1.0}), **changes})
 
 
 def looped(tmp_path: Path, store: ReplayStore, skills: Skills, tell: Tell = lambda _: None,

@@ -1,0 +1,65 @@
+"""Rows with and without exemplars: what their mix does to a distilled policy, with a full store and with an empty one.
+
+    python eval/exemplar_mix.py [--store FILE] [--learn 8] [--shares 0 0.5 1] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+
+One collection, made as in `distil_warehouse.py`, or found in the store of a file, is distilled once for every share of
+rows whose prompt shows recalled runs; all else is the same. Then test tasks of the same worlds are asked of each policy
+without exemplars, and with what is recalled. Called again it goes on where it was ended.
+"""
+
+import argparse
+from contextlib import closing
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from distil_warehouse import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, of, success
+from distilling import episodes, figure, keep_what_is_measured, known, say
+
+from autorl.agent import Agent
+from autorl.bench.statistics import difference, mean
+from autorl.replay.store import ReplayStore
+from autorl.rollout.collect import Plan, collect
+from autorl.train import improve, policies, rounds
+
+
+def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    learn, asked = of(SAME, "train", (2, 3, 4, 5), options.learn), of(SAME, "test", (3, 4, 5), options.asked)
+    with closing(ReplayStore(options.store or options.folder / "replay.db")) as store:
+        if not options.store:
+            for world in SAME:
+                agent = replace(Agent.of(ASKED, store=store), tools=(f"warehouse:{world}",), guided=True)
+                for attempt in collect(agent, [task for task in learn if task.requirements["world"] == world],
+                                       Plan(options.attempts, 1), concurrency=2):
+                    say(f"attempt {attempt.number + 1}  {attempt.trajectory.status}  {attempt.trajectory.task.text}")
+        played = {}
+        for share in options.shares:
+            train = improve.distil(rounds.Plan(chosen=ASKED), choice=choice(share))
+            adapters = train(store, [task.id for task in learn], options.folder / f"share-{share:g}", say)
+            model = f"local+{policies.add(store, adapters[0], base='local')}"
+            played[share] = episodes(options.folder / "measured", model, SETTINGS, asked, memory=store,
+                                     seeds=options.seeds)
+        told = {ALONE: "empty_store", REPLAY: "full_store"}
+        figures = {f"{told[setting]}_{share:.0%}": figure(mean(success(by[setting], asked), share=True))
+                   for share, by in played.items() for setting in told}
+        for one, other in combinations(options.shares, 2):
+            for setting in told:
+                figures[f"{told[setting]}_{other:.0%}_minus_{one:.0%}"] = figure(
+                    difference(success(played[other][setting], asked), success(played[one][setting], asked)))
+        return known(figures)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", type=Path, help="runs that were collected before, such as the replay.db of "
+                                                   "distil_warehouse.py")
+    parser.add_argument("--shares", type=float, nargs="+", default=[0, 0.5, 1])
+    parser.add_argument("--attempts", type=int, default=12, help="at each learning task, until one passes")
+    parser.add_argument("--learn", type=int, default=8, help="tasks of each world and length to learn from")
+    parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
+    keep_what_is_measured("exemplar-mix", parser, measured)
+
+
+if __name__ == "__main__":
+    main()
