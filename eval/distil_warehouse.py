@@ -43,6 +43,7 @@ def choice(share: float) -> Choice:
 
 
 def success(played: Played, tasks: Sequence[Task]) -> Runs:
+    """Whether each episode of these tasks passed, by task."""
     return runs({task.id: played[task.id] for task in tasks}, "success")
 
 

@@ -25,6 +25,8 @@ from autorl.train import improve, policies, rounds
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    if options.store and not options.store.is_file():
+        raise SystemExit(f"There is no store {options.store}: leave --store out, and one is made")
     learn, asked = of(SAME, "train", (2, 3, 4, 5), options.learn), of(SAME, "test", (3, 4, 5), options.asked)
     with closing(ReplayStore(options.store or options.folder / "replay.db")) as store:
         if not options.store:
@@ -53,7 +55,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", type=Path, help="runs that were collected before, such as the replay.db of "
-                                                   "distil_warehouse.py")
+                                                   "distil_warehouse.py; the policies are noted in it")
     parser.add_argument("--shares", type=float, nargs="+", default=[0, 0.5, 1])
     parser.add_argument("--attempts", type=int, default=12, help="at each learning task, until one passes")
     parser.add_argument("--learn", type=int, default=8, help="tasks of each world and length to learn from")

@@ -167,6 +167,27 @@ def test_a_tool_that_was_called_in_vain_again_and_again_gives_way_to_another(sto
     assert again == once, "an attempt that passed says nothing of what is in vain"
 
 
+def test_a_guided_run_does_not_look_for_ever(store: ReplayStore) -> None:
+    @tool(read_only=True)
+    def look(at: str) -> str:
+        """Look at something."""
+        return f"It is a {at}."
+
+    class Looks(Prefers):
+        """Looks at something else each time, if it may."""
+
+        def complete(self, request: Request) -> Completion:
+            seen = Action(name="look", arguments={"at": f"door {len(self.could)}"})
+            self.calls = (seen, letter("b"), letter("a"), DONE)
+            return super().complete(request)
+
+    agent = Agent(model=Looks(), tools=[look, put, done], store=store, format="structured", recall=Recall(k=0),
+                  sampling=Sampling(0.0), limits=Limits(steps=1), guided=True)
+    assert [action.name for action in agent.solve(TASK, verify=HasA()).actions] == ["put"], "and runs out of steps"
+    run = replace(agent, limits=Limits(steps=4)).solve(TASK, verify=HasA())
+    assert [action.name for action in run.actions] == ["look", "look", "look", "put"]
+
+
 def test_a_run_that_is_not_guided_is_left_alone(agent: Agent) -> None:
     run = replace(agent, guided=False).solve(TASK, verify=HasA())
     assert run.actions == (DONE,), "it may end before anything is done"
