@@ -12,13 +12,16 @@ show. Called again it goes on where it was ended.
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from distilling import Played, episodes, figure, keep_what_is_measured, known, of_the_loop, runs, say
 
 from autorl import tasks as task_sets
+from autorl.agent import Agent
 from autorl.bench.statistics import Runs, difference, mean
 from autorl.replay.store import ReplayStore
+from autorl.rollout.collect import Plan, collect
 from autorl.settings import Settings
 from autorl.train import improve, rounds
 from autorl.train.dataset import Choice
@@ -31,10 +34,19 @@ ALONE, REPLAY = "alone", "replay"
 SETTINGS = {ALONE: ASKED.model_copy(update={"k": 0}), REPLAY: ASKED}
 
 
-def of(worlds: Sequence[str], split: str, lengths: Sequence[int], each: int) -> tuple[Task, ...]:
-    """The first tasks of each world, the short ones first."""
+def of(worlds: Sequence[str], split: str, lengths: Sequence[int], each: int, *, first: int = 0) -> tuple[Task, ...]:
+    """So many tasks of each world and length from the one at `first` on, the short ones first."""
     return tuple(task for length in lengths for world in worlds
-                 for task in task_sets.load(f"warehouse/{world}/{split}/{length}").tasks[:each])
+                 for task in task_sets.load(f"warehouse/{world}/{split}/{length}").tasks[first:first + each])
+
+
+def gather(agent: Agent, tasks: Sequence[Task], plan: Plan) -> None:
+    """Attempts at the tasks into the store, with the tools of the world of each."""
+    for world in dict.fromkeys(task.requirements["world"] for task in tasks):
+        those = [task for task in tasks if task.requirements["world"] == world]
+        for attempt in collect(replace(agent, tools=(f"warehouse:{world}",)), those, plan, concurrency=2):
+            run = attempt.trajectory
+            say(f"attempt {attempt.number + 1}  {'passed' if run.verified else 'not passed'}  {run.task.text}")
 
 
 def choice(share: float) -> Choice:

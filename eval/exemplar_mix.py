@@ -14,13 +14,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from distil_warehouse import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, of, success
+from distil_warehouse import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, gather, of, success
 from distilling import episodes, figure, keep_what_is_measured, known, say
 
 from autorl.agent import Agent
 from autorl.bench.statistics import difference, mean
 from autorl.replay.store import ReplayStore
-from autorl.rollout.collect import Plan, collect
+from autorl.rollout.collect import Plan
 from autorl.train import improve, policies, rounds
 
 
@@ -30,11 +30,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     learn, asked = of(SAME, "train", (2, 3, 4, 5), options.learn), of(SAME, "test", (3, 4, 5), options.asked)
     with closing(ReplayStore(options.store or options.folder / "replay.db")) as store:
         if not options.store:
-            for world in SAME:
-                agent = replace(Agent.of(ASKED, store=store), tools=(f"warehouse:{world}",), guided=True)
-                for attempt in collect(agent, [task for task in learn if task.requirements["world"] == world],
-                                       Plan(options.attempts, 1), concurrency=2):
-                    say(f"attempt {attempt.number + 1}  {attempt.trajectory.status}  {attempt.trajectory.task.text}")
+            gather(replace(Agent.of(ASKED, store=store), guided=True), learn, Plan(options.attempts, 1))
         played = {}
         for share in options.shares:
             train = improve.distil(rounds.Plan(chosen=ASKED), choice=choice(share))

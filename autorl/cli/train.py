@@ -79,7 +79,10 @@ def sft(
                                                    "runs and their like.")] = None,
     epochs: Epochs = None, learning_rate: Rate = None,
     rank: Annotated[int | None, typer.Option(min=1, help="Of the adapter.")] = None, batch: Batch = None,
-    at_once: AtOnce = None, seed: Seed = None,
+    at_once: AtOnce = None,
+    packing: Annotated[bool | None, typer.Option("--packing", help="Without padding between them, where that is safe.",
+                                                 show_default=False)] = None,
+    seed: Seed = None,
     parent: Annotated[str | None, typer.Option(help="The policy that made the runs.")] = None,
     dry_run: DryRun = False, store: Store = None, as_json: Json = False,
 ) -> None:
@@ -99,7 +102,7 @@ def sft(
         base, choice, hyper = ranks.from_first(
             lambda: training.again(policies.training(policies.find(kept(), again).id)))
         choice = replace(choice, without=(*choice.without, *(without or ())))
-    hyper = _changed(hyper, epochs, learning_rate, batch, at_once, seed, rank=rank)
+    hyper = _changed(hyper, epochs, learning_rate, batch, at_once, seed, rank=rank, packing=packing)
     found = _rows(rows, kept, base, lambda folder, tokenizer: datasets.make(kept(), folder, choice,
                                                                             tokenizer=tokenizer))
     if not as_json:

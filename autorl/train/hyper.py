@@ -21,7 +21,8 @@ class Hyper:
     rank, alpha: of the low-rank adapter on every linear layer (LoRA, Hu et al. 2021); dropout: on its input
     learning_rate: at its highest, after `warmup` (share of the steps); from there it falls in a line to zero
     epochs: passes over the rows, at most; patience: epochs without a better held-out loss after which it stops
-    batch: rows an optimiser step; at_once: of them, how many go through the model together
+    batch: rows an optimiser step; at_once: of them, how many go through the model together; packing: without padding
+        between them, where that is safe (fine-tuning only; see `sft.apart`)
     held_out: share of the tasks whose rows are kept to measure the loss on; none where there are fewer than eight
     bf16: 16-bit weights and activations; None for where the machine has instructions for them
     """
@@ -35,6 +36,7 @@ class Hyper:
     patience: int = 1
     batch: int = 8
     at_once: int = 1
+    packing: bool = False
     held_out: float = 0.1
     bf16: bool | None = None
     gradient_checkpointing: bool = False

@@ -108,10 +108,31 @@ def _trainer(weights: Path, rows: list[dict[str, Any]], held_out: list[dict[str,
     from datasets import Dataset as Table
     from trl import SFTConfig, SFTTrainer
 
+    model = bases.load_model(weights, bf16=uses_bf16(hyper))
+    if hyper.packing and not apart(model):
+        raise UsageError(f"{weights.name} cannot be trained with --packing: rows that stand end to end would see one "
+                         "another in it", "Leave it out: they are padded then")
     return SFTTrainer(
-        model=bases.load_model(weights, bf16=uses_bf16(hyper)),
+        model=model,
         # Nothing is cut: rows that are too long were left out, and counted, when the data set was made.
-        args=SFTConfig(**arguments, max_length=None),
+        args=SFTConfig(**arguments, max_length=None, padding_free=hyper.packing),
         train_dataset=Table.from_list(rows), eval_dataset=Table.from_list(held_out) if held_out else None,
         processing_class=bases.load_tokenizer(weights), peft_config=lora(hyper), callbacks=callbacks,
     )
+
+
+def apart(model: Any) -> bool:
+    """Whether rows that stand end to end, told from one another by their positions alone, do not see one another.
+
+    Asked of the model itself, for not every attention heeds positions: the last row has to come out the same whatever
+    stands before it.
+    """
+    import torch
+
+    rows = torch.arange(1, 9, device=model.device)
+    before = [rows, rows.flip(0)]
+    with torch.no_grad():
+        one, other = (model(input_ids=torch.cat([first, rows])[None],
+                            position_ids=torch.arange(len(rows), device=model.device).repeat(2)[None],
+                            use_cache=False).logits[0, len(rows):] for first in before)
+    return bool(torch.equal(one, other))

@@ -108,6 +108,38 @@ def test_a_full_disk_is_told_and_the_training_goes_on_where_it_was(rows: Dataset
     assert "resumed" in child(tmp_path / "out", rows.folder).stdout
 
 
+def test_rows_without_padding_teach_the_same_as_padded_ones(
+    store: ReplayStore, tokenizer: Any, tmp_path: Path
+) -> None:
+    store.add([a_run("Add one word", ["one"]), a_run("Add five words", ["a", "b", "c", "d", "e"])])
+    made = dataset.make(store, tmp_path / "rows", Choice(exemplars=0), tokenizer=tokenizer, tools=TOOLS)
+    both = replace(HYPER, batch=2, at_once=2, epochs=3, learning_rate=2e-3)
+    padded = sft.train(made, tmp_path / "padded", hyper=both)
+    packed = sft.train(made, tmp_path / "packed", hyper=replace(both, packing=True))
+    alone = sft.train(made, tmp_path / "alone", hyper=replace(both, at_once=1))
+    losses = [loss for _, loss in padded.losses]
+    assert losses[0] > losses[-1]
+    for other in (packed, alone):
+        assert [loss for _, loss in other.losses] == pytest.approx(losses, rel=0.01)
+
+
+def test_a_model_in_which_rows_without_padding_would_see_one_another_is_refused(
+    rows: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = base.load_model
+
+    def heedless(*given: Any, **named: Any) -> Any:
+        model = load(*given, **named)
+        forward = model.forward
+        model.forward = lambda *given, position_ids=None, **named: forward(*given, **named)
+        return model
+
+    monkeypatch.setattr(base, "load_model", heedless)
+    with pytest.raises(UsageError, match="would see one another") as refused:
+        sft.train(rows, tmp_path / "out", hyper=replace(HYPER, packing=True))
+    assert "Leave it out" in str(refused.value)
+
+
 def test_another_training_is_not_mixed_into_a_folder(rows: Dataset, tmp_path: Path) -> None:
     assert child(tmp_path / "out", rows.folder, 1).returncode == -9
     with pytest.raises(UsageError, match="holds another training: its hyper differ"):
