@@ -1,9 +1,8 @@
-"""Tools: a decorated function, its schema from its hints, the check of arguments, and the call itself."""
+"""Tools: a decorated function, its schema from its hints, the check of its arguments, and the packs they come in."""
 
 import hashlib
 import inspect
 import json
-import threading
 import time
 import types
 import typing
@@ -17,13 +16,12 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from autorl.calling import as_text, shortened, within
 from autorl.describe import explain, parameter_name, read_docstring
-from autorl.errors import AutorlError, ToolError, UnknownName, UsageError
+from autorl.errors import ToolError, UnknownName, UsageError
 from autorl.types import FINISH, Action, Observation, Task, ToolSpec, clean_text
 from autorl.workspace import Workspace
 
-OBSERVATION_LIMIT = 4_000
-"""Characters of a result that the policy sees; the middle of anything longer is cut and counted."""
 DATA_LIMIT = 1_000_000
 """Characters of what a result tells programs; more is left out and counted."""
 TIMEOUT = 60.0
@@ -108,12 +106,12 @@ class Tool:
         try:
             value = self._invoke(arguments, context)
             if isinstance(value, Answer):
-                data = clean_text(_as_text(self.name, value.data))
-            text = value.text if isinstance(value, Answer) else _as_text(self.name, value)
+                data = clean_text(as_text(self.name, value.data))
+            text = value.text if isinstance(value, Answer) else as_text(self.name, value)
             ok, ends = True, self.ends_run
         except ToolError as error:
             text, ok, ends = f"Error: {error}", False, False
-        shown, omitted = _shorten(clean_text(text))
+        shown, omitted = shortened(clean_text(text))
         if len(data) > DATA_LIMIT:
             data, omitted = "", omitted + len(data)
         return Observation(text=shown, ok=ok, tainted=self.untrusted, omitted=omitted, ends_run=ends,
@@ -123,7 +121,7 @@ class Tool:
         problem = best_match(self._validator.iter_errors(arguments))
         if problem is not None:
             raise ToolError(explain(problem, self.spec))
-        return _within(self.timeout, self.name, lambda: self._run(arguments, context))
+        return within(self.timeout, self.name, lambda: self._run(arguments, context))
 
     def _run(self, arguments: dict[str, Any], context: RunContext) -> Any:
         try:
@@ -340,66 +338,6 @@ def _as_things_stand(tool: Tool, context: RunContext) -> ToolSpec | None:
             raise UnknownName("parameter", name, properties, f"(in what '{tool.name}' has available)")
         properties[name] = {**properties[name], "enum": list(values)}
     return tool.spec.model_copy(update={"parameters": {**tool.spec.parameters, "properties": properties}})
-
-
-def _within(seconds: float | None, name: str, call: Callable[[], Any]) -> Any:
-    """Run `call` in a thread of its own, so that a tool that hangs cannot hold up the run.
-
-    The thread of a tool that ran out of time goes on by itself; nobody reads what it returns.
-    """
-    outcome: list[Any] = []
-
-    def run() -> None:
-        try:
-            outcome.append((call(), None))
-        except BaseException as error:  # a tool may raise anything, SystemExit too
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run, name=f"tool-{name}", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    if not outcome:
-        raise ToolError(f"{name} gave no answer within {seconds:g} s and was left",
-                        "Its effect is unknown: look before you repeat it")
-    value, error = outcome[0]
-    if isinstance(error, ToolError):
-        raise error
-    if error is not None:
-        kind = "" if isinstance(error, AutorlError) else f"{type(error).__name__}: "
-        raise ToolError(f"{name} failed: {kind}{str(error)[:1000] or 'no message'}") from error
-    return value
-
-
-def _as_text(name: str, value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return "Done."
-    if isinstance(value, BaseModel):
-        return value.model_dump_json()
-    try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ToolError(f"{name} returned a {type(value).__name__} that cannot be written as JSON ({error})",
-                        "Its author: return text, numbers, lists, dicts or pydantic models") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, (set, frozenset, tuple)):
-        return list(value)
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"a {type(value).__name__} inside it")
-
-
-def _shorten(text: str) -> tuple[str, int]:
-    omitted = len(text) - OBSERVATION_LIMIT
-    if omitted <= 0:
-        return text, 0
-    half = OBSERVATION_LIMIT // 2
-    return f"{text[:half]}\n[... {omitted} characters omitted ...]\n{text[-half:]}", omitted
 
 
 def tools_in(module: types.ModuleType) -> Pack:

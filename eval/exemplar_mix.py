@@ -14,8 +14,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from distil_warehouse import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, gather, of, success
 from distilling import episodes, figure, keep_what_is_measured, known, say
+from worlds import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, gather, of, success, take_options
 
 from autorl.agent import Agent
 from autorl.bench.statistics import difference, mean
@@ -53,9 +53,8 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="runs that were collected before, such as the replay.db of "
                                                    "distil_warehouse.py; the policies are noted in it")
     parser.add_argument("--shares", type=float, nargs="+", default=[0, 0.5, 1])
-    parser.add_argument("--attempts", type=int, default=12, help="at each learning task, until one passes")
     parser.add_argument("--learn", type=int, default=8, help="tasks of each world and length to learn from")
-    parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
+    take_options(parser)
     keep_what_is_measured("exemplar-mix", parser, measured)
 
 

@@ -24,8 +24,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distil_warehouse import ALONE, ASKED, SAME, SETTINGS, choice, gather, of, success
 from distilling import episodes, figure, keep_what_is_measured, known, say
+from worlds import ALONE, ASKED, SAME, SETTINGS, choice, gather, of, success, take_options
 
 from autorl.agent import Agent
 from autorl.bench.statistics import difference, mean
@@ -84,18 +84,26 @@ def preferred(arm: Arm, parts: Sequence[Blocks], samples: int) -> Arm:
         arm.gather(SAMPLED, tasks, Plan(samples, samples), guided=False)
         folder = arm.folder / f"round-{number}"
         try:
-            pairs = Dataset.read(folder / "rows")
-        except UsageError:  # there are none yet, or a kill left half of them
-            shutil.rmtree(folder / "rows", ignore_errors=True)
-            pairs = preference.make(
-                arm.store, folder / "rows",
-                Pairing(format=ASKED.format, per_task=1, tasks=[task.id for task in tasks]),
-                tokenizer=base.load_tokenizer(base.torch_weights("local")))
+            pairs = _pairs(arm.store, folder / "rows", tasks)
+        except UsageError as none:
+            say(f"{arm.folder.name} stays what it is in this round: {none}")
+            continue
         say(f"{arm.folder.name}: {len(pairs.rows)} pairs; left out: {pairs.manifest['dropped'] or 'nothing'}")
         arm.adapter = preference.train(pairs, folder / "adapter", start=arm.adapter, watch=lambda at: say(
             f"  step {at.step}/{at.steps}, {at.seconds_left:.0f} s left")).folder
         arm.rows += len(pairs.rows)
     return arm
+
+
+def _pairs(store: ReplayStore, folder: Path, tasks: Sequence[Task]) -> Dataset:
+    """One pair of each task; raises UsageError where there is none at all."""
+    try:
+        return Dataset.read(folder)
+    except UsageError:  # there are none yet, or a kill left half of them
+        shutil.rmtree(folder, ignore_errors=True)
+        pairing = Pairing(format=ASKED.format, per_task=1, tasks=[task.id for task in tasks])
+        return preference.make(store, folder, pairing,
+                               tokenizer=base.load_tokenizer(base.torch_weights("local")))
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -131,9 +139,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3, help="blocks of tasks, and rounds of what is on-policy")
     parser.add_argument("--each", type=int, default=2, help="tasks of each world and length in a block")
-    parser.add_argument("--attempts", type=int, default=12, help="at each learning task, until one passes")
     parser.add_argument("--samples", type=int, default=4, help="runs of each task to make pairs of")
-    parser.add_argument("--asked", type=int, default=2, help="tasks of each world and length to measure with")
+    take_options(parser)
     keep_what_is_measured("on-policy", parser, measured)
 
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
+from autorl.calling import OBSERVATION_LIMIT
 from autorl.content import load_pack
 from autorl.describe import signature
 from autorl.errors import ToolError, UnknownName, UsageError
-from autorl.registry import DATA_LIMIT, OBSERVATION_LIMIT, Answer, Pack, RunContext, Tool, Toolset, finish, tool
+from autorl.registry import DATA_LIMIT, Answer, Pack, RunContext, Tool, Toolset, finish, tool
 from autorl.types import FINISH, Action, Observation, Task
 from autorl.workspace import Workspace
 from tests.worlds import JSON, NAMES, RICH, TEXT, Day, Person, Room, book, grow, options, ping, plot

@@ -8,8 +8,8 @@ from PIL import Image
 from pptx import Presentation
 from pptx.util import Inches
 
+from autorl.calling import OBSERVATION_LIMIT
 from autorl.content import load_pack
-from autorl.registry import OBSERVATION_LIMIT
 from tests.needs import require
 from tests.tools.rich_deck import rich_presentation
 
