@@ -289,6 +289,8 @@ def test_each_control_chooses_as_it_says(store: ReplayStore) -> None:
     assert names(find(store, task, mode="recent", k=2)) == ["topic-3", "topic-4"]
     assert names(find(store, task, mode="verified", k=1)) == ["topic-0"]
     assert set(names(find(store, task, mode="add-all", k=4))) == {"failed", "tainted", "unjudged", "stuck"}
+    write(store, a_run("A deck about honey bees and honey", id="stuck again", status=Status.STUCK))
+    assert {"stuck", "stuck again"} < set(names(find(store, task, mode="add-all", k=4)))  # each for itself
     drawn = {names(find(store, task, mode="random", k=1, seed=seed))[0] for seed in range(40)}
     assert drawn == {f"topic-{n}" for n in range(5)}
     assert names(find(store, task, mode="random", k=3, seed=7)) == names(find(store, task, mode="random", k=3, seed=7))

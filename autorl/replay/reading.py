@@ -170,20 +170,16 @@ class Reader:
 
         return self._database.read(question)
 
-    def newest_ended(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
-        """For each of these tasks the newest run that came to an end, was not revoked and called no tool but `tools`.
+    def all_ended(self, wanted: Sequence[str], tools: Collection[str]) -> list[Candidate]:
+        """Every run of these tasks that came to an end, was not revoked and called no tool but `tools`; newest first.
 
         Nobody need have verified or trusted it: it is what honest experiments compare recall with.
         """
         def question(connection: sa.Connection) -> list[Candidate]:
-            newest: dict[str, Candidate] = {}
-            for some in _pieces(wanted):
-                for row in connection.execute(queries.CAME_TO_AN_END, {"tasks": some}):
-                    if row[1] not in newest and (candidate := _candidate(row)).tools <= set(tools):
-                        newest[candidate.task] = candidate
-            return list(newest.values())
+            return [_candidate(row) for some in _pieces(wanted)
+                    for row in connection.execute(queries.CAME_TO_AN_END, {"tasks": some})]
 
-        return self._database.read(question)
+        return [candidate for candidate in self._database.read(question) if candidate.tools <= set(tools)]
 
     def some(self, tools: Collection[str], *, limit: int, below: float = 1.0) -> list[Candidate]:
         """Runs that may be recalled and called no tool but `tools`, whatever their task; the newest first.

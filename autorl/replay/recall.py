@@ -28,8 +28,8 @@ class Recall:
     k: exemplars at most, 0 for none; budget: tokens they may take together
     mode: which past runs, and in what order. `verified+useful`: trusted successes by likeness and by how much they
         helped before. The others are there to compare it with: `verified` leaves out what helped, `random` and `recent`
-        the likeness, `add-all` the verdicts and the trust (whatever came to an end, however, and was not revoked);
-        `none` recalls nothing.
+        the likeness, `add-all` all but the likeness (whatever came to an end, however, and was not revoked, each run
+        for itself), as a memory does to which everything is added; `none` recalls nothing.
     style: how exemplars are shown; `auto` shows all of one while that leaves room for the others, else its actions
     same_task: whether a success on this very task may be shown; switch it off to measure
     failures: whether to say in one line what went wrong before on tasks like this one
@@ -115,7 +115,7 @@ def shown_before(store: ReplayStore, trajectory: Trajectory, seeds: Sequence[Pat
 
 def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how: Recall) -> tuple["_Choice", bool, str]:
     """What is chosen from the store, whether there was anything to choose from, and the warning."""
-    choice, found = _Choice(size, how), False
+    choice, found, as_it_comes = _Choice(size, how), False, how.mode == "add-all"
     strangers: set[str] = set()
     candidates = search.candidates()
     likeliest = list(islice(candidates, how.k))
@@ -126,9 +126,10 @@ def _from_store(store: ReplayStore, task: Task, search: Search, size: Size, how:
             continue
         if how.mode == "verified+useful" and curate.harmful(candidate):
             choice.left_out["did harm before"] += 1
-        elif how.mode != "add-all" and candidate.source in strangers:
+        elif not as_it_comes and candidate.source in strangers:
             choice.left_out["of a source that has one here"] += 1
-        elif not any(search.twins(candidate.task, exemplar.trajectory.task.id) for exemplar in choice.chosen):
+        elif as_it_comes or not any(
+                search.twins(candidate.task, exemplar.trajectory.task.id) for exemplar in choice.chosen):
             try:
                 trajectory = read.get(candidate.run) or store.get(candidate.run)
             except UnreadableRow:

@@ -50,7 +50,7 @@ class Search:
             self._go_by_words(error)
 
     def candidates(self) -> Iterator[Candidate]:
-        """One run a task, best first; nothing is asked of the store before it is needed."""
+        """One run a task (`add-all`: every one), best first; nothing is asked of the store before it is needed."""
         if self._mode == "random":
             return self._drawn()
         if self._mode == "recent":
@@ -71,13 +71,15 @@ class Search:
 
     def _near(self) -> Iterator[Candidate]:
         seen: set[str] = set()
-        pool = self._store.newest_ended if self._mode == "add-all" else self._store.best
         for width in WIDTHS:
             fused = self._fused(width)
             new = {task: likeness for task, likeness in fused.items() if task not in seen}
             seen.update(new)
-            found = pool(list(new), self._tools)
-            yield from sorted(found, key=lambda c: self._worth(c, new[c.task]), reverse=True)
+            if self._mode == "add-all":
+                yield from sorted(self._store.all_ended(list(new), self._tools), key=lambda c: -new[c.task])
+            else:
+                yield from sorted(self._store.best(list(new), self._tools), key=lambda c: self._worth(c, new[c.task]),
+                                  reverse=True)
             if len(fused) < width:
                 break
         if self._mode != "add-all":  # few runs have these tools: the nearest of the newest that do
