@@ -1,6 +1,6 @@
 """Rows with and without exemplars: what their mix does to a distilled policy, with a full store and with an empty one.
 
-    python eval/exemplar_mix.py [--store FILE] [--learn 8] [--shares 0 0.5 1] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/exemplar_mix.py [--store FILE] [--learn 4] [--shares 0 0.5 1] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 One collection, made as in `distil_warehouse.py`, or found in the store of a file, is distilled once for every share of
 rows whose prompt shows recalled runs; all else is the same. Then test tasks of the same worlds are asked of each policy
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, help="runs that were collected before, such as the replay.db of "
                                                    "distil_warehouse.py; the policies are noted in it")
     parser.add_argument("--shares", type=float, nargs="+", default=[0, 0.5, 1])
-    parser.add_argument("--learn", type=int, default=8, help="tasks of each world and length to learn from")
+    parser.add_argument("--learn", type=int, default=4, help="tasks of each world and length to learn from")
     take_options(parser)
     keep_what_is_measured("exemplar-mix", parser, measured)
 
