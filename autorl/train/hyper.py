@@ -45,6 +45,9 @@ class Hyper:
     def __post_init__(self) -> None:
         if self.batch % self.at_once:
             raise UsageError(f"a batch of {self.batch} rows cannot go {self.at_once} at a time")
+        if self.packing and self.at_once == 1:
+            raise UsageError("rows that go through the model one at a time have no padding that packing could save",
+                             "Give it --at-once 4, or leave --packing out")
 
 
 def arguments_of(hyper: Hyper, checkpoints: Path) -> dict[str, Any]:

@@ -136,8 +136,13 @@ def test_a_model_in_which_rows_without_padding_would_see_one_another_is_refused(
 
     monkeypatch.setattr(base, "load_model", heedless)
     with pytest.raises(UsageError, match="would see one another") as refused:
-        sft.train(rows, tmp_path / "out", hyper=replace(HYPER, packing=True))
+        sft.train(rows, tmp_path / "out", hyper=replace(HYPER, batch=2, at_once=2, packing=True))
     assert "Leave it out" in str(refused.value)
+
+
+def test_packing_of_single_rows_is_refused() -> None:
+    with pytest.raises(UsageError, match="one at a time"):
+        Hyper(packing=True)
 
 
 def test_another_training_is_not_mixed_into_a_folder(rows: Dataset, tmp_path: Path) -> None:
