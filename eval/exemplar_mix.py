@@ -4,7 +4,7 @@
 
 One collection, made as in `distil_warehouse.py`, or found in the store of a file, is distilled once for every share of
 rows whose prompt shows recalled runs; all else is the same. Then test tasks of the same worlds are asked of each policy
-without exemplars, and with what is recalled. Called again it goes on where it was ended.
+and of the bare model, without exemplars, and with what is recalled. Called again it goes on where it was ended.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from distilling import episodes, figure, keep_what_is_measured, known, say
+from distilling import Played, episodes, figure, keep_what_is_measured, known, say
 from worlds import ALONE, ASKED, REPLAY, SAME, SETTINGS, choice, gather, of, success, take_options
 
 from autorl.agent import Agent
@@ -31,19 +31,21 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     with closing(ReplayStore(options.store or options.folder / "replay.db")) as store:
         if not options.store:
             gather(replace(Agent.of(ASKED, store=store), guided=True), learn, Plan(options.attempts, 1))
-        played = {}
+
+        def asked_of(model: str) -> dict[str, Played]:
+            return episodes(options.folder / "measured", model, SETTINGS, asked, memory=store, seeds=options.seeds)
+
+        played = {"before": asked_of("local")}
         for share in options.shares:
             train = improve.distil(rounds.Plan(chosen=ASKED), choice=choice(share))
             adapters = train(store, [task.id for task in learn], options.folder / f"share-{share:g}", say)
-            model = f"local+{policies.add(store, adapters[0], base='local')}"
-            played[share] = episodes(options.folder / "measured", model, SETTINGS, asked, memory=store,
-                                     seeds=options.seeds)
+            played[f"{share:.0%}"] = asked_of(f"local+{policies.add(store, adapters[0], base='local')}")
         told = {ALONE: "empty_store", REPLAY: "full_store"}
-        figures = {f"{told[setting]}_{share:.0%}": figure(mean(success(by[setting], asked), share=True))
-                   for share, by in played.items() for setting in told}
-        for one, other in combinations(options.shares, 2):
+        figures = {f"{told[setting]}_{name}": figure(mean(success(by[setting], asked), share=True))
+                   for name, by in played.items() for setting in told}
+        for one, other in combinations(played, 2):
             for setting in told:
-                figures[f"{told[setting]}_{other:.0%}_minus_{one:.0%}"] = figure(
+                figures[f"{told[setting]}_{other}_minus_{one}"] = figure(
                     difference(success(played[other][setting], asked), success(played[one][setting], asked)))
         return known(figures)
 
