@@ -39,7 +39,7 @@ from autorl.train.dataset import Dataset
 from autorl.train.pairs import Pairing
 from autorl.types import Task
 
-Blocks = Sequence[Sequence[Task]]
+Parts = Sequence[Sequence[Task]]
 SAMPLED = ASKED.model_copy(update={"k": 0, "temperature": 0.7})
 """How a policy is asked for runs to compare: as it is measured, but warmer, for they have to differ."""
 
@@ -65,11 +65,10 @@ class Arm:
         Local.shared(model).close()  # training needs the memory
 
 
-def fine_tuned(arm: Arm, parts: Sequence[Blocks], attempts: int) -> Arm:
+def fine_tuned(arm: Arm, parts: Parts, attempts: int) -> Arm:
     """After each part, trained anew on one success of every task so far."""
     train, seen = improve.distil(rounds.Plan(chosen=ASKED), choice=replace(choice(0), per_task=1)), []
-    for number, blocks in enumerate(parts):
-        tasks = [task for block in blocks for task in block]
+    for number, tasks in enumerate(parts):
         arm.gather(ASKED, tasks, Plan(attempts, 1), guided=True)
         seen += [task.id for task in tasks]
         arm.adapter = train(arm.store, seen, arm.folder / f"round-{number}", say)[0]
@@ -77,10 +76,9 @@ def fine_tuned(arm: Arm, parts: Sequence[Blocks], attempts: int) -> Arm:
     return arm
 
 
-def preferred(arm: Arm, parts: Sequence[Blocks], samples: int) -> Arm:
+def preferred(arm: Arm, parts: Parts, samples: int) -> Arm:
     """After each part, trained on with the pairs of its tasks."""
-    for number, blocks in enumerate(parts):
-        tasks = [task for block in blocks for task in block]
+    for number, tasks in enumerate(parts):
         arm.gather(SAMPLED, tasks, Plan(samples, samples), guided=False)
         folder = arm.folder / f"round-{number}"
         try:
@@ -109,13 +107,13 @@ def _pairs(store: ReplayStore, folder: Path, tasks: Sequence[Task]) -> Dataset:
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     blocks = [of(SAME, "train", (2, 3, 4, 5), options.each, first=number * options.each)
               for number in range(options.rounds)]
-    at_once, one_by_one = [blocks], [[block] for block in blocks]
+    at_once = [[task for block in blocks for task in block]]
     asked = of(SAME, "test", (3, 4, 5), options.asked)
     sft = {name: fine_tuned(Arm(options.folder / f"sft-{name}"), parts, options.attempts)
-           for name, parts in (("off_policy", at_once), ("on_policy", one_by_one))}
+           for name, parts in (("off_policy", at_once), ("on_policy", blocks))}
     start = sft["off_policy"].adapter
     dpo = {name: preferred(Arm(options.folder / f"dpo-{name}", start), parts, options.samples)
-           for name, parts in (("offline", at_once), ("online", one_by_one))}
+           for name, parts in (("offline", at_once), ("online", blocks))}
 
     def of_model(model: str) -> Any:
         with closing(ReplayStore(options.folder / "nothing.db")) as nothing:

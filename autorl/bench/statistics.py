@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 RESAMPLES = 5000
-_FIT = 5_000_000
+_FIT, _DECIMALS = 5_000_000, 12
 LEVEL = 0.95
 FEWEST = 6
 """Tasks from which a difference can be shown. If all of five differ the same way, a sign test gives 6 %."""
@@ -102,10 +102,11 @@ def _estimate(statistic: Callable[["np.ndarray[Any, Any]"], "np.ndarray[Any, Any
     """
     import numpy as np
 
-    value = float(statistic(np.ones((1, n)))[0])
+    # What floating point adds would make of a zero something above it, and of two that are equal different ones.
+    value = float(statistic(np.ones((1, n)))[0].round(_DECIMALS))
     if n < 2:
         return Estimate(value, None, None, n)
-    drawn = np.sort(statistic(resampled(n)))
+    drawn = np.sort(statistic(resampled(n)).round(_DECIMALS))
     # Of so many tasks none weighs anything.
     left_out = statistic((np.ones((n, n)) - np.eye(n)) * n / (n - 1)) if n <= 1000 else drawn[:1]
     tails = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)

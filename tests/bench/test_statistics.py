@@ -86,6 +86,16 @@ def test_no_difference_is_claimed_where_the_interval_holds_zero_or_there_are_few
     assert difference(by_task([0] * 9), by_task([0] * 9)).says == "no difference shown"
 
 
+def test_thirds_get_the_interval_that_whole_numbers_get():
+    """What floating point adds must not part samples that are equal, nor make of a zero something above it."""
+    wins = [(3, 1), (2, 2), (1, 0), (0, 0), (3, 3), (2, 1), (0, 1), (1, 0), (0, 0), (2, 0), (0, 0), (3, 2)] * 2
+    shares = difference({str(n): [one / 3] for n, (one, _) in enumerate(wins)},
+                        {str(n): [other / 3] for n, (_, other) in enumerate(wins)})
+    counts = difference({str(n): [one] for n, (one, _) in enumerate(wins)},
+                        {str(n): [other] for n, (_, other) in enumerate(wins)})
+    assert (3 * shares.low, 3 * shares.high) == pytest.approx((counts.low, counts.high))
+
+
 def test_differences_are_seldom_claimed_where_there_are_none():
     chance = random.Random(5)
     claimed = sum(
