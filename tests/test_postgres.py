@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +15,15 @@ import pytest
 import sqlalchemy as sa
 
 from autorl.errors import StoreUnavailable, UsageError
-from autorl.replay import database, tsearch
+from autorl.replay import database, standing, tsearch
 from autorl.replay import postgres as postgres_store
 from autorl.replay.store import ReplayStore
-from autorl.types import Status, Task
+from autorl.types import Provenance, Status, Task
 from tests import children, postgres
 from tests.conformance.stores import StoreSuite, write
 from tests.conformance.upkeep import UpkeepSuite
 from tests.postgres import Server
-from tests.worlds import PASSED, a_run, a_step
+from tests.worlds import FAILED, PASSED, a_run, a_step
 
 server, url, open_store = postgres.server, postgres.url, postgres.open_store
 
@@ -244,6 +244,59 @@ def test_what_was_acknowledged_survives_a_server_that_is_restarted_under_load(fr
 def runs_in(server: Server) -> int:
     ((count,),) = server.ask("SELECT count(*) FROM autorl.runs")
     return int(count)
+
+
+# Transactions that meet: what one has not committed yet, the other does not see.
+
+
+@contextmanager
+def unseen(server: Server, store: ReplayStore, meanwhile: Callable[[], object]) -> Iterator[sa.Connection]:
+    """A transaction that ends when `meanwhile`, which begins after the block, waits for it or is through."""
+    thread = threading.Thread(target=meanwhile)
+    with store._database.writing() as connection:
+        yield connection
+        thread.start()
+        deadline = time.monotonic() + 20
+        while thread.is_alive() and not server.ask("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert time.monotonic() < deadline, "it neither waits nor ends"
+    thread.join(20)
+
+
+def known_to_recall(store: ReplayStore) -> set[str]:
+    return {candidate.run for candidate in store.candidates()}
+
+
+@pytest.mark.parametrize(("source", "before"), [("team", 9), ("local", None)])
+def test_a_cap_that_is_set_while_a_run_comes_in_holds(
+        server: Server, url: str, source: str, before: int | None) -> None:
+    store = ReplayStore(url)
+    store.cap(source, before)
+    runs = [a_run(f"Task {number}", provenance=Provenance(model="m", format="react", source=source))
+            for number in range(4)]
+    for run in runs:
+        write(store, run)
+    for run in runs[:3]:
+        store.judged(run.id, PASSED)
+    with unseen(server, store, lambda: store.cap(source, 3)) as connection:
+        standing.judge(store._database, connection, store._rows.verdict(runs[3].id, PASSED))
+    assert known_to_recall(store) == {run.id for run in runs[:3]}
+
+
+def test_a_place_that_is_left_while_a_cap_is_set_is_filled(server: Server, url: str) -> None:
+    store = ReplayStore(url)
+    runs = [write(store, a_run(f"Task {number}", verdict=PASSED)) for number in range(4)]
+    with unseen(server, store, lambda: store.cap("local", 3)) as connection:
+        standing.judge(store._database, connection, store._rows.verdict(runs[0].id, FAILED))
+    assert known_to_recall(store) == {run.id for run in runs[1:]}
+
+
+def test_a_run_that_is_revoked_while_there_is_room_for_it_does_not_enter(server: Server, url: str) -> None:
+    store = ReplayStore(url)
+    store.cap("local", 0)
+    run = write(store, a_run(verdict=PASSED))
+    with unseen(server, store, lambda: store.cap("local", 3)) as connection:
+        standing.change_trust(store._database, connection, store._rows.trust_change(run.id, "revoked", "why", "who"))
+    assert known_to_recall(store) == set()
 
 
 # Processes that die, and that compete.

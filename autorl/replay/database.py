@@ -140,8 +140,12 @@ class Database(ABC):
     @abstractmethod
     def close(self) -> None: ...
 
-    def take_turn(self, connection: sa.Connection, what: str) -> None:  # noqa: B027  # one writer has it already
-        """Wait until no other transaction has the turn named `what`; held to the end of this one."""
+    def take_turn(self, connection: sa.Connection, what: str, *,  # noqa: B027  # one writer has it already
+                  shared: bool = False) -> None:
+        """Wait until no other transaction has the turn named `what`; held to the end of this one.
+
+        shared: together with others who ask for it so
+        """
 
     # Migrations.
 

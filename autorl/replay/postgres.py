@@ -194,9 +194,10 @@ class Postgres(Database):
             "SELECT coalesce(sum(pg_total_relation_size(oid)), 0) FROM pg_class "
             "WHERE relkind = 'r' AND relnamespace = to_regnamespace(:schema)"), {"schema": self.schema})) or 0)
 
-    def take_turn(self, connection: sa.Connection, what: str) -> None:
+    def take_turn(self, connection: sa.Connection, what: str, *, shared: bool = False) -> None:
         digest = hashlib.sha256(f"autorl {self.schema} {what}".encode()).digest()
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(digest[:8], signed=True))))
+        lock = sa.func.pg_advisory_xact_lock_shared if shared else sa.func.pg_advisory_xact_lock
+        connection.execute(sa.select(lock(int.from_bytes(digest[:8], signed=True))))
 
     def _ask(self, connection: sa.Connection, text: str, named: dict[str, Any]) -> Sequence[Any]:
         return self._ask_all(connection, [(text, named)])[0]

@@ -27,7 +27,8 @@ HERE = "local"
 """The source of what was run here; it has no cap unless one is set."""
 CAP = 100
 """How many runs of another source may be recalled, unless its cap is set."""
-ELIGIBLE = sa.and_(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", runs.c.passed.is_(True))
+ELIGIBLE = sa.and_(runs.c.status == Status.FINISHED, runs.c.trust == "trusted", runs.c.passed.is_(True),
+                   runs.c.pruned.is_(None))
 _SOME = 500
 _NEWEST = 200
 
@@ -118,7 +119,8 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
         left = set()
         if gone:
             out = recallable.delete().where(recallable.c.run.in_(gone)).returning(recallable.c.source)
-            left = {source for source in connection.execute(out).scalars() if _cap(connection, source) is not None}
+            left = {source for source in connection.execute(out).scalars()
+                    if _held_cap(database, connection, source) is not None}
         for source in sorted({row.source for row in eligible}):
             _enter(database, connection, source, [row for row in eligible if row.source == source])
         for source in sorted(left):
@@ -127,6 +129,7 @@ def settle(database: Database, connection: sa.Connection, changed: Sequence[str]
 
 def set_cap(database: Database, connection: sa.Connection, source: str, cap: int | None) -> None:
     """Let at most `cap` runs of `source` be recalled (None: any number). The best of them stay."""
+    database.take_turn(connection, _turn(source))
     new = insert(connection, sources).values(name=source, cap=cap)
     connection.execute(new.on_conflict_do_update(index_elements=["name"], set_={"cap": cap}))
     if cap is not None:
@@ -162,18 +165,35 @@ def fill(database: Database, connection: sa.Connection, source: str) -> None:
         return
     there = sa.exists().where(recallable.c.run == runs.c.id)
     waiting = (sa.select(runs.c.id, runs.c.task, runs.c.tools, runs.c.score, runs.c.length)
-               .where(runs.c.source == source, ELIGIBLE, ~there).order_by(runs.c.score.desc(), runs.c.id).limit(room))
+               .where(runs.c.source == source, ELIGIBLE, ~there).order_by(runs.c.score.desc(), runs.c.id).limit(room)
+               .with_for_update())  # another transaction may revoke one meanwhile
     _enter(database, connection, source, connection.execute(waiting).all())
 
 
 def _room(database: Database, connection: sa.Connection, source: str) -> int | None:
     """How many more runs of `source` may be recalled; None for any number."""
-    cap = _cap(connection, source)
+    cap = _held_cap(database, connection, source)
     if cap is None:
         return None
-    database.take_turn(connection, f"source {source}")
     held = connection.scalar(sa.select(sa.func.count()).where(recallable.c.source == source)) or 0
     return max(0, cap - held)
+
+
+def _held_cap(database: Database, connection: sa.Connection, source: str) -> int | None:
+    """The cap of `source`, which no other transaction changes before this one ends.
+
+    Where there is none, transactions do not wait for each other; where there is one, they let runs in one by one.
+    """
+    if _cap(connection, source) is None:
+        database.take_turn(connection, _turn(source), shared=True)
+        if _cap(connection, source) is None:
+            return None
+    database.take_turn(connection, _turn(source))
+    return _cap(connection, source)
+
+
+def _turn(source: str) -> str:
+    return f"source {source}"
 
 
 def _cap(connection: sa.Connection, source: str) -> int | None:

@@ -24,7 +24,7 @@ from autorl.replay.schema import (
     steps,
     tasks,
 )
-from autorl.replay.standing import CAP, HERE
+from autorl.replay.standing import CAP, ELIGIBLE, HERE
 from autorl.types import Artifact, Status
 
 _SOME = 500
@@ -61,19 +61,32 @@ def prunable(database: Database, older: timedelta, *, unverified: bool = False) 
 
 
 def prune(database: Database, what: Pruning) -> Pruning:
-    """Delete the steps and the files of these runs. Their rows stay, with verdict and outcome, for the statistics."""
+    """Delete the steps and the files of these runs, as far as they are still of no use; returns what was deleted.
+
+    Their rows stay, with verdict and outcome, for the statistics.
+    """
+    gone: list[str] = []
+    deleted = 0
     for start in range(0, len(what.runs), _SOME):
         some = what.runs[start : start + _SOME]
 
-        def work(connection: sa.Connection, some: Sequence[str] = some) -> None:
-            for table in (steps, observations, artifacts):
-                connection.execute(table.delete().where(table.c.run.in_(some)))
-            connection.execute(runs.update().where(runs.c.id.in_(some)), {"pruned": now()})
+        def work(connection: sa.Connection, some: Sequence[str] = some) -> tuple[Sequence[str], int]:
+            # Since they were looked at, one may have been judged anew, or resumed.
+            still = sa.select(runs.c.id).where(
+                runs.c.id.in_(some), runs.c.status != Status.RUNNING.value, sa.not_(ELIGIBLE)).with_for_update()
+            out = connection.execute(still).scalars().all()
+            count = connection.execute(steps.delete().where(steps.c.run.in_(out))).rowcount
+            for table in (observations, artifacts):
+                connection.execute(table.delete().where(table.c.run.in_(out)))
+            connection.execute(runs.update().where(runs.c.id.in_(out)), {"pruned": now()})
+            return out, count
 
-        database.write(work)
+        out, count = database.write(work)
+        gone += out
+        deleted += count
     used = database.read(lambda connection: set(connection.execute(sa.select(artifacts.c.sha256)).scalars()))
-    count, size = files.drop_unused(database.artifacts, used)
-    return Pruning(what.runs, what.steps, count, size)
+    freed, size = files.drop_unused(database.artifacts, used)
+    return Pruning(tuple(gone), deleted, freed, size)
 
 
 def stats(database: Database) -> dict[str, Any]:

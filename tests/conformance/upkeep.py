@@ -191,6 +191,16 @@ class UpkeepSuite:
         assert store.prunable(timedelta(days=30), unverified=True).runs == ("unjudged",)
         with pytest.raises(UsageError, match="its steps were pruned"):
             store.reopen("stuck")
+        store.judged("bad", PASSED)
+        assert {c.run for c in store.candidates()} == {"good"}, "there are no steps left to show"
+
+    def test_a_run_that_has_come_to_be_of_use_is_not_pruned(self, store: ReplayStore) -> None:
+        store.add([a_run(task, id=task, verdict=FAILED, started=LONG_AGO) for task in ("A", "B")])
+        what = store.prunable(timedelta(days=30))
+        store.judged("A", PASSED)
+        done = store.prune(what)
+        assert (done.runs, done.steps) == (("B",), 1)
+        assert [len(store.get(run).steps) for run in ("A", "B")] == [1, 0]
 
     def test_a_clock_that_jumped_harms_nothing(self, store: ReplayStore) -> None:
         years = (1970, 2999)
