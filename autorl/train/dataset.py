@@ -47,7 +47,7 @@ class Choice:
     format: str = "react"
     per_task: int = 2
     alike: float = 0.9
-    exemplars: float = 0.25
+    exemplars: float = 0.5
     k: int = 2
     budget: int = 1000
     style: Literal["full", "compact", "auto"] = "compact"
