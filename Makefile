@@ -1,8 +1,9 @@
 # make demo   solve a first task with the embedded model (TASK="..." for another)
-# make test   everything that gates: lint, types, tests
+# make test   everything that gates: lint, types, tests (JOBS=N processes of them)
 # make system what decks are rendered with, from Debian's packages
 TASK ?= Make a five-slide deck about honey bees for a primary school class
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -16,7 +17,7 @@ test: $(VENV)/tests-installed test-system lint
 	@$(BIN)/autorl models fetch
 	@$(BIN)/python -c 'from autorl.models.vllm_environment import find; find(None)' 2>/dev/null || \
 	  $(BIN)/autorl serve install --cpu
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: $(VENV)/tests-installed
 	@$(BIN)/ruff check .

@@ -4,15 +4,14 @@ import os
 
 import pytest
 
-lacking: dict[str, str] = {}
-"""What was not there, with how to get it; told again after the last test."""
+LACKING = "for want of "
+"""What such a skip says before it names what was not there, and how to get it; all are told again at the end."""
 
 
 def require(present: bool, what: str, remedy: str) -> None:
     """Go on if `what` is `present`; else fail in CI, and skip the test elsewhere."""
     if present:
         return
-    lacking[what] = remedy
     if os.environ.get("CI", "").lower() == "true":
         pytest.fail(f"this machine has no {what}, and CI must: {remedy}")
-    pytest.skip(f"needs {what}: {remedy}")
+    pytest.skip(f"{LACKING}{what}: {remedy}")

@@ -1,5 +1,6 @@
 """`autorl bench list | run | resume | report | rank | judge | export | compare | results`."""
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -191,6 +192,7 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", 
 
     if not as_json:
         say(f"Run {folder.name} in {folder}", style="dim")
+        _tell_load()
     watch = _watch(as_json)
     go_on = f"To go on: autorl bench resume {folder.name}"
     try:
@@ -208,6 +210,14 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", 
     if ending.status != "complete" and not as_json:
         say(f"\nStopped: {ending.why}. {go_on}", style="yellow")
     raise typer.Exit(EXIT[ending.status])
+
+
+def _tell_load() -> None:
+    """Say if the machine does other things: what is timed suffers, and an embedded model's threads wait for each other."""
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load > processors / 2:
+        say(f"The machine is at work already: {load:.1f} processes on {processors} processors in the last minute. "
+            "Times will not be those of an idle one, and an embedded model may be ten times slower.", style="yellow")
 
 
 def _show(report: "Report", *, keep: bool, markdown: bool, as_json: bool) -> None:

@@ -67,6 +67,16 @@ def test_a_benchmark_runs_from_its_file_to_its_report(autorl, gates):
     assert len(list(Path("data/runs").glob("*/files/door.txt"))) == len(as_json["episodes"])
 
 
+def test_a_machine_that_is_at_work_already_is_told(monkeypatch, capfd):
+    from autorl.cli.bench import _tell_load
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for load, told in ((2.0, False), (2.1, True)):
+        monkeypatch.setattr(os, "getloadavg", lambda load=load: (load, 0.0, 0.0))
+        _tell_load()
+        assert ("2.1 processes on 4 processors" in " ".join("".join(capfd.readouterr()).split())) == told
+
+
 def test_other_seeds_and_a_budget_can_be_asked_for_and_a_run_goes_on(autorl, gates):
     done = autorl("bench", "run", "gates", "--seed", "5", "--tokens", "2000", "--json")
     assert done.returncode == 3
