@@ -213,7 +213,7 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", 
 
 
 def _tell_load() -> None:
-    """Say if the machine does other things: what is timed suffers, and an embedded model's threads wait for each other."""
+    """Say if the machine does other things: what is timed suffers, an embedded model most (see `Local`)."""
     load, processors = os.getloadavg()[0], os.cpu_count() or 1
     if load > processors / 2:
         say(f"The machine is at work already: {load:.1f} processes on {processors} processors in the last minute. "
