@@ -10,7 +10,7 @@ from typing import Any
 
 from autorl import content, formats, models, settings
 from autorl.errors import AutorlError, UsageError
-from autorl.guide import Guide
+from autorl.guide import Guide, Judging, Showing
 from autorl.journal import Watcher
 from autorl.models.base import Model
 from autorl.models.local import split
@@ -171,15 +171,18 @@ class Agent:
 
     def _guide(self, task: Task, verifier: Verifier | None, workspace: Workspace, exemplars: Sequence[Exemplar]
                ) -> Guide:
-        if verifier is None or not getattr(verifier, "guides", False):
+        offered = getattr(verifier, "offered", None)
+        if verifier is None or not (offered or getattr(verifier, "guides", False)):
             whose = f"the verifier '{verifier.name}' judges" if verifier else "without a verifier nobody can judge"
             raise UsageError(f"a run cannot be guided: {whose} no run that goes on", "Leave the guidance out")
         if not self.policy.constrains:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
                              "Leave the guidance out, or use a constrained policy and a format other than native")
+        if offered:
+            return Showing(offered)
         before = self.store.failed(task.id) if self.store else ()
         looks = {tool.name for tool in self.toolset if tool.read_only}
-        return Guide(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before, looks)
+        return Judging(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before, looks)
 
     def _provenance(self, recalled: Recollection) -> Provenance:
         return Provenance(

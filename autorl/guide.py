@@ -12,6 +12,7 @@ what it could choose from was less.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from typing import Protocol
 
 from autorl import masking
 from autorl.types import Status, ToolSpec, Trajectory, Verdict
@@ -21,8 +22,31 @@ AHEAD = 2
 """Refusals, or looks in this run, by which a tool may be ahead of the one refused least where as much was done."""
 
 
-class Guide:
-    """The guide of one run.
+class Guide(Protocol):
+    """The guide of one run."""
+
+    def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
+        """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
+
+    def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        """What of these tools the policy may choose from next."""
+
+
+class Showing:
+    """By a verifier that can tell what comes next, but not how a run stands that goes on."""
+
+    def __init__(self, offered: Callable[[tuple[ToolSpec, ...], Trajectory], tuple[ToolSpec, ...]]) -> None:
+        self._offered = offered
+
+    def end(self, trajectory: Trajectory) -> None:
+        return None
+
+    def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        return self._offered(tools, trajectory) or tools
+
+
+class Judging:
+    """By a verifier that judges a run after each of its steps.
 
     verdict: what the verifier says of it as it stands; before: earlier attempts at the same task, which failed
     looks: the names of the tools that change nothing
@@ -39,7 +63,6 @@ class Guide:
         self._tried = [call for run in before for call in masking.history(run.steps, looks)[0]]
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
-        """How the run is over, with the reason; None while it is not. Asked after every step, and before the first."""
         verdict = self._verdict(trajectory)
         self._passed = verdict.passed
         lost = self._right - {check.name for check in verdict.checks if check.passed}
@@ -47,7 +70,6 @@ class Guide:
         return (Status.STUCK, f"{SPOILED}{', '.join(sorted(lost))}") if lost else None
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
-        """What of these tools the policy may choose from next."""
         calls, now = masking.history(trajectory.steps, self._looks)
         tried = [call for call in (*self._tried, *calls) if call.before == now]
         refused = [call.action for call in tried if not call.ok]

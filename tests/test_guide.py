@@ -19,6 +19,7 @@ from autorl.models.base import Capabilities, Completion, Request
 from autorl.models.scripted import Scripted
 from autorl.rollout.collect import Plan, collect
 from autorl.types import Action, Check, Exemplar, Status, ToolSpec, Verdict
+from autorl.verify.checks import AtLeast
 from autorl.workspace import Workspace
 from tests.worlds import ping
 
@@ -206,6 +207,19 @@ def test_guided_attempts_at_a_task_come_in_a_row(agent: Agent) -> None:
     done = list(collect(agent, tasks, Plan(attempts=5, successes=1), verify=HasA()))
     assert [(each.trajectory.task.id, each.trajectory.verified) for each in done] == [
         ("an-a", False), ("an-a", True), ("another", False), ("another", True)]
+
+
+@pytest.mark.parametrize("bar", [None, 0.1])
+def test_a_verifier_may_show_the_way_without_judging_it(agent: Agent, bar: float | None) -> None:
+    class Shows(HasA):
+        guides = False
+
+        def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+            return tuple(tool for tool in tools if tool.name == ("done" if trajectory.steps else "put"))
+
+    run = agent.solve(TASK, verify=Shows() if bar is None else AtLeast(Shows(), bar))
+    assert [action.name for action in run.actions] == ["put", "done"]
+    assert run.provenance.settings["guided"] is True
 
 
 @pytest.mark.parametrize("wrong", ["no guide", "a function", "free", "no verifier"])

@@ -17,7 +17,8 @@ class Verifier(Protocol):
     name, version: together the `verifier` of its verdicts, as in `slides@1`
     One with an attribute `guides` that is true can judge a run that goes on as well, at a cost that every step can
     bear; on a right way no call is carried out twice, and none makes a check fail that had come to pass; and what was
-    refused is refused again until something is changed (see guide.py).
+    refused is refused again until something is changed. One with a method `offered(tools, trajectory)` tells instead
+    what of the tools, and of their arguments, leads on from there (see guide.py).
     """
 
     name: str
@@ -62,7 +63,7 @@ class AtLeast:
     def __init__(self, of: Verifier, bar: float) -> None:
         self.of, self.bar = of, bar
         self.name, self.version = f"{of.name}>={bar:g}", of.version
-        self.guides = getattr(of, "guides", False)
+        self.guides, self.offered = getattr(of, "guides", False), getattr(of, "offered", None)
 
     def __call__(
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()

@@ -5,9 +5,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from autorl.types import Check, Exemplar, Finding, Task, Trajectory, Verdict, pass_at
+from autorl.types import Check, Exemplar, Finding, Task, ToolSpec, Trajectory, Verdict, pass_at
 from autorl.workspace import Workspace
 
+from . import outline
 from .checks import CONTENT, LOOKS, RENDERED, Brief, graded, hidden
 from .opening import BrokenDeck, deck_files
 from .reading import read_deck
@@ -48,6 +49,10 @@ class SlidesVerifier:
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()
     ) -> Verdict:
         return verdict(report(task, trajectory, workspace, exemplars, rendered=self.rendered))
+
+    def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        """What of these tools leads to what the task asks for (see outline.py)."""
+        return outline.offered(tools, trajectory)
 
     def asked(self, task: Task) -> dict[str, Any]:
         """What `task` asks of a deck, by name. Raises UsageError for a requirement that cannot be read."""

@@ -1,0 +1,126 @@
+"""What comes next on the way to a deck that holds what its task asks for: what guided runs may choose from.
+
+The slides are those that the task names, in its order and under its words; a table or a chart stands where the task
+tells its data, at the latest where no other slide is left, and shows those data. All else that is said on the slides is
+the policy's own.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from autorl.types import Action, Task, ToolSpec, Trajectory
+
+from .requirements import asks_for_a_deck, slides_asked, topic_words, wanted
+from .wording import STOPWORDS, content_words, nearly, shares, words
+
+_TITLE, _BULLET, _LABEL = 60, 90, 24
+_BULLETS, _LABELS = 3, 6
+_SHOWING = {"add_table": "tables", "add_chart": "charts"}
+_VISUAL = re.compile(r"\b(?:tables?|charts?|graphs?)\b", re.IGNORECASE)
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
+_CLAUSE = re.compile(r"[.,;:!?()\n]+|\s[–-]\s")
+_DATUM = re.compile(r"(?P<label>.*?[^\W_].*?)\s+(?P<number>\d+(?:[.,]\d+)*)(?:\s+[^\W\d]+)?\s*[.%]?$")
+_OF_A_YEAR = re.compile(r"(?P<number>\d+(?:[.,]\d+)*)\s+in\s+(?P<label>\d{4})\b")
+_THOUSANDS = re.compile(r"[.,](?=\d{3}(?:\D|$))")
+
+
+def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+    """Of these tools, and of what they take, what brings the deck of `trajectory` nearer to what its task asks for."""
+    known = {tool.name: tool for tool in tools}
+    task = trajectory.task
+    asked, count = wanted(task), slides_asked(task)
+    made = [step.action for step in trajectory.steps if step.action and step.observation and step.observation.ok]
+    if "start_deck" in known:
+        topics = [clause for clause in _clauses(task) if not any(shares(_telling(clause), _telling(section))
+                                                                 for section in asked.sections)]
+        audience = [f"For {asked.audience}"] if asked.audience else []
+        return (_with(known["start_deck"], title=_enum(topics[:2]), subtitle=_enum(audience)),)
+    slides = [action for action in made if "title" in action.arguments]
+    sections = [section for section in asked.sections if len(section) <= _TITLE and not _said(section, slides)]
+    room = max(0, count.most - len(slides)) if count else len(sections)
+    if not room or "add_slide" not in known:
+        return (known["save_deck"],) if "save_deck" in known else tools
+    titles = sections[:1] or [clause for clause in _clauses(task) if not _said(clause, slides)]
+    lacking = [tool for tool, what in _SHOWING.items()
+               if tool in known and sum(action.name == tool for action in made) < getattr(asked, what)]
+    if lacking and (room <= len(lacking) or (sections and _tells_data(task, sections[0]))):
+        labels, values = _data(task)
+        return tuple(_with(known[tool], title=_enum(titles), labels=labels, values=values) for tool in lacking)
+    points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
+    due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
+    due = due or (points if room - len(lacking) <= len(points) else [])
+    text = known["add_slide"].parameters["properties"]["bullets"]["items"]
+    bullets = {"type": "array", "prefixItems": [_enum(due[:1]), *[text] * (_BULLETS - 1)]} if due else None
+    return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes={} if asked.notes else None),)
+
+
+def _said(text: str, slides: Sequence[Action]) -> bool:
+    """Whether a title or a bullet says `text` already."""
+    return any(nearly(text, said) for slide in slides
+               for said in (str(slide.arguments["title"]), *map(str, slide.arguments.get("bullets", ()))))
+
+
+def _clauses(task: Task) -> list[str]:
+    """Parts of the task that could be a title: they speak of its topic, and not of the deck."""
+    topic = topic_words(task)
+    cut = (_end_of(part.strip(), _TITLE) for part in _CLAUSE.split(task.text))
+    return list(dict.fromkeys(part for part in cut if not re.search(r"\d", part) and not _VISUAL.search(part)
+                              and not asks_for_a_deck(part)
+                              and sum(shares([word], topic) for word in content_words(part)) > 1))
+
+
+def _end_of(text: str, most: int) -> str:
+    """The end of `text` that has at most so many characters, from a word on that tells something if there is one."""
+    while len(text) > most or (" " in text and text.split()[0].casefold() in STOPWORDS):
+        text = text.partition(" ")[2]
+    return text
+
+
+def _tells_data(task: Task, section: str) -> bool:
+    """Whether a sentence of the task that asks for a table or a chart speaks of `section`, too."""
+    return any(_VISUAL.search(sentence) and shares(_telling(section), words(sentence)) and section not in sentence
+               for sentence in _SENTENCE.split(task.text))
+
+
+def _data(task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    """The labels and the values of the longest series in the text of the task, each the only list that is offered."""
+    told = [_series(part) or _series(sentence) for sentence in _SENTENCE.split(task.text)
+            for part in [sentence.rpartition(": ")[2]]]
+    longest = max(told, key=len, default={})
+    return (_enum([list(longest)]), _enum([list(longest.values())])) if longest else (None, None)
+
+
+def _series(text: str) -> dict[str, float]:
+    """Each label with its value, of "court 11, clients 9" or "212 in 2021 and 268 in 2022"; empty if it is no such."""
+    parts = re.split(r"[;:]\s+|,\s+(?:and\s+)?|\s+and\s+", text)
+    found = [match for part in parts if (match := _OF_A_YEAR.search(part) or _DATUM.match(part.strip()))]
+    series = {_capital(_end_of(match["label"].strip(" \"'("), _LABEL)): _value(match["number"]) for match in found}
+    return series if 2 <= len(series) <= _LABELS else {}
+
+
+def _value(text: str) -> float:
+    number = float(_THOUSANDS.sub("", text).replace(",", "."))
+    return int(number) if number.is_integer() else number
+
+
+def _telling(text: str) -> list[str]:
+    return content_words(text) or words(text)
+
+
+def _enum(values: Sequence[Any]) -> dict[str, Any] | None:
+    return {"enum": [_capital(value) if isinstance(value, str) else value for value in values]} if values else None
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _with(tool: ToolSpec, **narrower: dict[str, Any] | None) -> ToolSpec:
+    """`tool` with narrower schemas for those of its arguments, which it takes for certain then."""
+    properties = tool.parameters["properties"]
+    given = {name: schema for name, schema in narrower.items() if schema is not None and name in properties}
+    return tool.model_copy(update={"parameters": {
+        **tool.parameters, "properties": {**properties, **{name: schema or properties[name]
+                                                           for name, schema in given.items()}},
+        "required": list(dict.fromkeys([*tool.parameters.get("required", ()), *given]))}})
