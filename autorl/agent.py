@@ -67,7 +67,7 @@ class Agent:
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
-    guided: whether the task's verifier tells as it goes on when the task is done, and when it is spoiled (guide.py).
+    guided: whether the task's verifier tells, as it goes on, what it knows of how to go on or of the end (guide.py).
         It finds first successes sooner, and is for tasks to learn from alone: how a policy does is not measured so
     """
 

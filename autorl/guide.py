@@ -1,13 +1,18 @@
-"""Guided runs: while a policy learns, the verifier tells it when a task is done, and when it is spoiled.
+"""Guided runs: while a policy learns, the verifier tells what it knows of a run that goes on.
 
-An episode ends where its goal is reached, as those of most environments of reinforcement learning do, and where
-something that was right is so no more. What was seen in other attempts at the task is remembered (as in Go-Explore,
-Ecoffet et al. 2021): the call that spoiled one is not offered, nor one that was refused when as much had been done,
-nor for now a tool that was refused there more often than others. To look is not offered before an attempt ran out of
-steps, nor for ever then: what a run looked at to no end, those that are shown it later would look at too. Of the many
-values that an argument may have, those come first that stand in the task or were told, as in an error. So a few short
-attempts find what chance would not. What is kept of it are whole runs, made by the policy under the same prompts; only
-what it could choose from was less.
+One that knows what leads on from there limits the choice to that (`Showing`).
+
+One that knows when a task is done, and when it is spoiled, is asked after every step (`Judging`). An episode ends where
+its goal is reached, as those of most environments of reinforcement learning do, and where something that was right is
+so no more. What was seen in other attempts at the task is remembered (as in Go-Explore, Ecoffet et al. 2021): the call
+that spoiled one is not offered, nor one that was refused when as much had been done, nor for now a tool that was
+refused there more often than others. To look is not offered before an attempt ran out of steps, nor for ever then: what
+a run looked at to no end, those that are shown it later would look at too. Of the many values that an argument may
+have, those come first that stand in the task or were told, as in an error. So a few short attempts find what chance
+would not.
+
+What is kept of either are whole runs, made by the policy under the same prompts; only what it could choose from was
+less.
 """
 
 from collections import Counter

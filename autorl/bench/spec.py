@@ -51,8 +51,8 @@ class Fill(Value):
     order: as listed, shuffled by the seed, or those first that can be done in the fewest steps
     attempts: at each task, until one succeeds, each sampled warmer than the one before; all tasks have had their first
         before one has its second
-    guided: whether the verifier tells when an episode is done, and when it is spoiled (see `Agent`); a task then has
-        all of its attempts before the next has one. Held-out episodes are never guided
+    guided: whether the verifier tells what it knows of an episode that goes on (see `Agent`); a task then has all of
+        its attempts before the next has one. Held-out episodes are never guided
     """
 
     order: Literal["listed", "shuffled", "short"] = "listed"

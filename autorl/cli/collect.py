@@ -29,8 +29,8 @@ def collect(
     seed: Annotated[int, typer.Option(help="Of the sampling.")] = 0,
     verifier: Annotated[str | None, typer.Option(help="Who decides success: a tool pack's verifier, or one with a bar "
                                                  "of your own, 'slides>=0.2'. [default: the task's]")] = None,
-    guided: Annotated[bool, typer.Option("--guided", help="Let the verifier tell while a run goes on when the task is "
-                                         "done, and when it is spoiled. It has to be one that can.")] = False,
+    guided: Annotated[bool, typer.Option("--guided", help="Let the verifier tell, while a run goes on, what leads to "
+                                         "success, or when it is spoiled. It has to be one that can.")] = False,
     on: On = "threads",
     address: Address = None,
     skip_wrong: Annotated[bool, typer.Option("--skip-wrong", help="Leave out lines that hold no task.")] = False,

@@ -25,8 +25,8 @@ def improve(
     verifier: Annotated[str | None, typer.Option(help="Who decides success while it collects: a tool pack's "
                                                  "verifier, or one with a bar of your own, 'slides>=0.2'. "
                                                  "[default: the task's]")] = None,
-    guided: Annotated[bool, typer.Option("--guided", help="Let the verifier tell while an attempt goes on when the "
-                                         "task is done, and when it is spoiled. It has to be one that can.")] = False,
+    guided: Annotated[bool, typer.Option("--guided", help="Let the verifier tell, while an attempt goes on, what leads "
+                                         "to success, or when it is spoiled. It has to be one that can.")] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Of each training, at most. [default: 3]")] = None,
     choose_on: Annotated[int, typer.Option(min=0, help="Learning tasks that choose between the epochs by rollouts; 0 "
                                                        "chooses by the held-out loss.")] = 0,
