@@ -58,6 +58,7 @@ def show(name: Name, store: Store = None, as_json: Json = False) -> None:
     say(f"Made {policy.created:%Y-%m-%d %H:%M} from runs of {policy.parent or 'the bare model'}; adapter "
         f"{(policy.adapter or '')[:16]}, data set {policy.dataset[:16] or 'unknown'}")
     say(f"Trained on {len(policy.runs)} runs: {', '.join(policy.runs[:5])}{', ...' if len(policy.runs) > 5 else ''}")
+    _tell_elsewhere(policies.elsewhere(policy))
     if policy.revoked:
         say(f"Of these, {len(policy.revoked)} were revoked since: {', '.join(policy.revoked)}", style="yellow")
         say(f"       -> Train it again without them: autorl train sft --again {policy.id}")
@@ -84,10 +85,13 @@ def add(
     """
     from autorl.train import policies
 
-    policy = policies.add(open_store(store), folder, base=base)
+    kept = open_store(store)
+    policy = policies.add(kept, folder, base=base)
+    elsewhere = policies.elsewhere(policies.find(kept, policy))
     if as_json:
-        give({"policy": policy})
+        give({"policy": policy, "runs_elsewhere": elsewhere})
     else:
+        _tell_elsewhere(elsewhere)
         say(f"Kept as {policy}. To try it: autorl solve ... --policy {policy}. To let it in: autorl gate none {policy}")
 
 
@@ -143,6 +147,12 @@ def _stands(base: str, policy: str | None, as_json: bool) -> None:
         give({"base": base, "promoted": policy})
     else:
         say(f"{base} is {policy or 'the bare model'} from now on, unless --policy says otherwise.")
+
+
+def _tell_elsewhere(runs: int) -> None:
+    if runs:
+        say(f"{runs} of the runs that it was trained on are in another store: this one will not tell when they are "
+            "revoked", style="yellow")
 
 
 def _plain(policy: "Kept", promoted: str | None) -> dict[str, Any]:

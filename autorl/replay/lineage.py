@@ -12,6 +12,8 @@ from autorl.replay.database import Database, insert
 from autorl.replay.rows import now
 from autorl.replay.schema import policies, policy_runs, promotions, runs
 
+_SOME = 500
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -19,7 +21,7 @@ class Kept:
 
     base: the model that its adapter is for; adapter: hash of the adapter; dataset: hash of what it was trained on
     gate: the newest verdict of the gate, as JSON; None before it was asked
-    runs: that it was trained on; revoked: those of them that were revoked since
+    runs: of this store, that it was trained on; revoked: those of them that were revoked since
     deleted: when its files were
     """
 
@@ -48,15 +50,20 @@ class Promotion:
 
 
 def keep(database: Database, row: dict[str, str | None], trained_on: Iterable[str]) -> None:
-    """Keep a policy; one that is kept already gets what is new, and counts as there again."""
-    used = [{"policy": row["id"], "run": run} for run in trained_on]
+    """Keep a policy; one that is kept already gets what is new, and counts as there again.
+
+    Of the runs that it was trained on, those are linked to it that are in this store.
+    """
+    used = list(trained_on)
     new = {name: value for name, value in row.items() if name not in ("id", "created") and value is not None}
 
     def work(connection: sa.Connection) -> None:
         connection.execute(insert(connection, policies).values(row).on_conflict_do_update(
             index_elements=["id"], set_={**new, "deleted": None}))
-        if used:
-            connection.execute(insert(connection, policy_runs).on_conflict_do_nothing(), used)
+        for start in range(0, len(used), _SOME):
+            there = connection.execute(sa.select(runs.c.id).where(runs.c.id.in_(used[start : start + _SOME]))).scalars()
+            if linked := [{"policy": row["id"], "run": run} for run in there]:
+                connection.execute(insert(connection, policy_runs).on_conflict_do_nothing(), linked)
 
     database.write(work)
 

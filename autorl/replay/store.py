@@ -198,7 +198,7 @@ class ReplayStore(Reader, Journal):
 
     def keep_policy(self, policy: str, *, base: str, trained_on: Iterable[str], adapter: str | None = None,
                     parent: str | None = None, dataset: str = "", gate: str | None = None) -> None:
-        """Keep a policy, and the runs that it was trained on. One that is kept already gets what is new."""
+        """Keep a policy, and which runs of this store it was trained on. One that is there gets what is new."""
         row = {"id": policy, "base": base, "adapter": adapter, "parent": parent, "dataset": dataset, "gate": gate,
                "created": now()}
         lineage.keep(self._database, row, trained_on)

@@ -122,6 +122,11 @@ def training(policy: str) -> dict[str, Any]:
     return _training(policies_folder() / policy)
 
 
+def elsewhere(kept: Kept) -> int:
+    """How many of the runs that a policy was trained on are not in its store, which so cannot tell of them."""
+    return len(set(training(kept.id).get("runs", ())) - set(kept.runs))
+
+
 def _keep_files(adapter: Adapter, model: Base, about: dict[str, Any], folder: Path, *, for_llama: bool) -> None:
     """Make the folder of a policy from its PEFT folder, all of it or nothing. Raises AutorlError."""
     try:

@@ -49,6 +49,13 @@ def test_a_policy_is_named_after_its_weights_and_knows_its_runs(tmp_path: Path, 
     assert len(store.policies()) == 1
 
 
+def test_a_policy_of_another_store_is_kept_with_the_runs_that_are_known(tmp_path: Path, store: ReplayStore) -> None:
+    run = write(store, a_run(verdict=PASSED))
+    kept = find(store, add(store, trained(tmp_path, runs=[run.id, "of-another-store", "another"])))
+    assert kept.runs == (run.id,)
+    assert policies.elsewhere(kept) == 2
+
+
 def test_an_epoch_of_a_training_is_a_policy_of_the_same_runs(tmp_path: Path, store: ReplayStore) -> None:
     run = write(store, a_run(verdict=PASSED))
     whole = trained(tmp_path, runs=[run.id])

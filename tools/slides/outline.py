@@ -16,6 +16,8 @@ from .wording import STOPWORDS, content_words, nearly, shares, words
 
 _TITLE, _BULLET, _LABEL = 60, 90, 24
 _BULLETS, _LABELS = 3, 6
+_SHORTEST = 16
+"""Characters of a bullet from which it says something."""
 _SHOWING = {"add_table": "tables", "add_chart": "charts"}
 _VISUAL = re.compile(r"\b(?:tables?|charts?|graphs?)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -50,8 +52,8 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
     due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
     due = due or (points if room - len(lacking) <= len(points) else [])
-    text = known["add_slide"].parameters["properties"]["bullets"]["items"]
-    bullets = {"type": "array", "prefixItems": [_enum(due[:1]), *[text] * (_BULLETS - 1)]} if due else None
+    text = {**known["add_slide"].parameters["properties"]["bullets"]["items"], "minLength": _SHORTEST}
+    bullets = {"type": "array", "prefixItems": [_enum(due[:1]) or text, *[text] * (_BULLETS - 1)]}
     return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes={} if asked.notes else None),)
 
 
