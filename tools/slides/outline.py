@@ -34,8 +34,9 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     asked, count = wanted(task), slides_asked(task)
     made = [step.action for step in trajectory.steps if step.action and step.observation and step.observation.ok]
     if "start_deck" in known:
-        topics = [clause for clause in _clauses(task) if not any(shares(_telling(clause), _telling(section))
-                                                                 for section in asked.sections)]
+        topics = sorted((clause for clause in _clauses(task) if not any(
+            shares(_telling(clause), _telling(section)) for section in asked.sections)),
+            key=lambda clause: -len(content_words(clause)))
         audience = [f"For {asked.audience}"] if asked.audience else []
         return (_with(known["start_deck"], title=_enum(topics[:2]), subtitle=_enum(audience)),)
     slides = [action for action in made if "title" in action.arguments]
