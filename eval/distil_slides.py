@@ -23,6 +23,7 @@ from autorl.replay.store import ReplayStore
 from autorl.settings import Settings
 from autorl.train import improve, rounds
 from autorl.train.dataset import Choice
+from autorl.train.hyper import Hyper
 
 FREE, WITH = "free", "free+replay"
 BASE = "constrained+replay"
@@ -37,8 +38,9 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                        guided=True, chosen=Settings(**ASKED))
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
-    done = improve.improve(store, loop, learn, held_out, plan, concurrency=2,
-                           train=improve.distil(plan, choice=Choice(format="act", per_task=1, exemplars=0.0)), tell=say)
+    # The rows are few and long: in batches of eight they make two dozen steps, which do not teach so much as the form.
+    train = improve.distil(plan, Hyper(batch=2), Choice(format="act", per_task=1, exemplars=0.0))
+    done = improve.improve(store, loop, learn, held_out, plan, concurrency=2, train=train, tell=say)
 
     def asked(model: str, *settings: str) -> dict[str, Any]:
         return episodes(options.folder / "measured", model,
