@@ -53,7 +53,7 @@ def decide(old: Sequence[Episode], new: Sequence[Episode], group: Callable[[str]
     group: of a task's id; elsewhere: episodes of both on tasks of other kinds, where new need not be better, but not
         clearly worse either; forgot: by what factor the perplexity on neutral texts rose
     New has to be better: more of its runs pass, or not fewer with a higher score, each with an interval above zero; or
-    as good and shorter. Whatever it gained, it does not pass if a group got clearly worse, or if it forgot.
+    as good and shorter, where something passes: to fail sooner is no gain. Whatever it gained, it does not pass if a group got clearly worse, or if it forgot.
     """
     success, score, tokens = (_by(old, new, of) for of in (_passed, _score, _tokens))
     groups = _groups([*old, *elsewhere[0]], [*new, *elsewhere[1]], group)
@@ -72,7 +72,8 @@ def decide(old: Sequence[Episode], new: Sequence[Episode], group: Callable[[str]
         return True, f"more of its runs pass: {_told(success)}", worse
     if score is not None and score.says == "more" and success.value >= 0:
         return True, f"its runs score higher: {_told(score)}", worse
-    if success.low is not None and success.low >= -EQUAL and tokens is not None and tokens.says == "less":
+    equal = success.low is not None and success.low >= -EQUAL and any(episode.verified for episode in new)
+    if equal and tokens is not None and tokens.says == "less":
         return True, f"it is as good and writes less: {_told(tokens)} tokens a run", worse
     return False, f"no difference shown: {_told(success)} of its runs pass", worse
 

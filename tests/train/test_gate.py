@@ -67,6 +67,7 @@ def test_as_good_and_shorter_lets_it_in_and_longer_does_not() -> None:
     unsure = [[True, False, False], [False, True, True]] * 4
     assert not allowed(runs(unsure, tokens=50), runs(unsure[1:] + unsure[:1], tokens=40)), \
         "as good is more than no difference shown"
+    assert not allowed(runs([[False] * 3] * 8, tokens=50), runs([[False] * 3] * 8, tokens=40)), "it fails sooner"
 
 
 def test_too_few_tasks_let_nobody_in() -> None:
