@@ -53,7 +53,8 @@ def decide(old: Sequence[Episode], new: Sequence[Episode], group: Callable[[str]
     group: of a task's id; elsewhere: episodes of both on tasks of other kinds, where new need not be better, but not
         clearly worse either; forgot: by what factor the perplexity on neutral texts rose
     New has to be better: more of its runs pass, or not fewer with a higher score, each with an interval above zero; or
-    as good and shorter, where something passes: to fail sooner is no gain. Whatever it gained, it does not pass if a group got clearly worse, or if it forgot.
+    as good and shorter, where something passes: to fail sooner is no gain. Whatever it gained, it does not pass if a
+    group got clearly worse, or if it forgot.
     """
     success, score, tokens = (_by(old, new, of) for of in (_passed, _score, _tokens))
     groups = _groups([*old, *elsewhere[0]], [*new, *elsewhere[1]], group)
