@@ -17,7 +17,7 @@ test: $(VENV)/tests-installed test-system lint
 	@$(BIN)/autorl models fetch
 	@$(BIN)/python -c 'from autorl.models.vllm_environment import find; find(None)' 2>/dev/null || \
 	  $(BIN)/autorl serve install --cpu
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --durations 10
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --durations 10
 
 lint: $(VENV)/tests-installed
 	@$(BIN)/ruff check .

@@ -27,16 +27,6 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, one of them does all of a file: parts that take long are made once.
-
-    The folder `rollout` shares a Ray cluster.
-    """
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("rollout" if item.path.parent.name == "rollout" else item.path.stem))
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """AUTORL_HOME and the current folder of this test alone; nothing of the user's own settings is seen."""

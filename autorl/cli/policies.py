@@ -58,7 +58,8 @@ def show(name: Name, store: Store = None, as_json: Json = False) -> None:
     say(f"Made {policy.created:%Y-%m-%d %H:%M} from runs of {policy.parent or 'the bare model'}; adapter "
         f"{(policy.adapter or '')[:16]}, data set {policy.dataset[:16] or 'unknown'}")
     say(f"Trained on {len(policy.runs)} runs: {', '.join(policy.runs[:5])}{', ...' if len(policy.runs) > 5 else ''}")
-    _tell_elsewhere(policies.elsewhere(policy))
+    if not wrong:  # else its own note of them may be what is damaged
+        _tell_elsewhere(policies.elsewhere(policy))
     if policy.revoked:
         say(f"Of these, {len(policy.revoked)} were revoked since: {', '.join(policy.revoked)}", style="yellow")
         say(f"       -> Train it again without them: autorl train sft --again {policy.id}")

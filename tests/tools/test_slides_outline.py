@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import jsonschema
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autorl import Task, Trajectory, content, tasks
 from autorl.formats.grammar import Grammar
@@ -78,6 +81,24 @@ def test_a_chart_shows_the_numbers_of_the_task(tmp_path):
                 requirements={"sections": ["where we stand", "what we ask"], "charts": 1})
     (chart,) = [action for action in walked(task, Workspace(tmp_path)).actions if action.name == "add_chart"]
     assert (chart.arguments["labels"], chart.arguments["values"]) == (["2021", "2022", "2023"], [212, 1268, 301.5])
+
+
+NEAR_DATA = st.text(alphabet=st.sampled_from("ab é字.,:;-() \n0123456789%"), max_size=80)
+
+
+@given(st.lists(st.sampled_from(["a table of ", "as a chart: ", "212 in 2021, ", "on 12.05.2024, ", "version 1.2.3 "])
+                | NEAR_DATA, max_size=6).map("".join).filter(str.strip), st.booleans())
+def test_no_task_is_too_odd_for_it(text, begun):
+    tools = Toolset.of(["slides"], content.load_pack).specs
+    task = Task(text=text, requirements={"sections": ["b 字", text[:50].strip() or "a"], "charts": 1, "tables": 1})
+    left = offered(tuple(tool for tool in tools if not begun or tool.name != "start_deck"),
+                   Trajectory(id="odd", task=task))
+    assert left
+    for tool in left:
+        Grammar().value(tool.parameters)
+        jsonschema.Draft202012Validator.check_schema(tool.parameters)
+        assert all(0 < len(label) <= 24 for labels in tool.parameters["properties"].get("labels", {}).get("enum", ())
+                   for label in labels)
 
 
 def test_a_task_that_says_little_leaves_more_to_choose(tmp_path):

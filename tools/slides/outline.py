@@ -22,9 +22,9 @@ _SHOWING = {"add_table": "tables", "add_chart": "charts"}
 _VISUAL = re.compile(r"\b(?:tables?|charts?|graphs?)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _CLAUSE = re.compile(r"[.,;:!?()\n]+|\s[–-]\s")
-_DATUM = re.compile(r"(?P<label>.*?[^\W_].*?)\s+(?P<number>\d+(?:[.,]\d+)*)(?:\s+[^\W\d]+)?\s*[.%]?$")
-_OF_A_YEAR = re.compile(r"(?P<number>\d+(?:[.,]\d+)*)\s+in\s+(?P<label>\d{4})\b")
-_THOUSANDS = re.compile(r"[.,](?=\d{3}(?:\D|$))")
+_NUMBER = r"(?P<number>[0-9]{1,3}(?:,[0-9]{3}){1,3}(?:\.[0-9]{1,9})?|[0-9]{1,12}(?:[.,][0-9]{1,9})?)"
+_DATUM = re.compile(rf"(?<!\s)\s{{1,9}}{_NUMBER}(?:\s[^\W\d]+)?\s*[.%]?$")
+_OF_A_YEAR = re.compile(rf"(?<![0-9.,]){_NUMBER}\sin\s(?P<label>[0-9]{{4}})\b")
 
 
 def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
@@ -97,13 +97,20 @@ def _data(task: Task) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
 def _series(text: str) -> dict[str, float]:
     """Each label with its value, of "court 11, clients 9" or "212 in 2021 and 268 in 2022"; empty if it is no such."""
     parts = re.split(r"[;:]\s+|,\s+(?:and\s+)?|\s+and\s+", text)
-    found = [match for part in parts if (match := _OF_A_YEAR.search(part) or _DATUM.match(part.strip()))]
-    series = {_capital(_end_of(match["label"].strip(" \"'("), _LABEL)): _value(match["number"]) for match in found}
+    series = {}
+    for part in parts:
+        if (found := _OF_A_YEAR.search(part)) is not None:
+            label = found["label"]
+        elif (found := _DATUM.search(part.strip())) is not None:
+            label = _capital(_end_of(part.strip()[: found.start()].strip(" \"'("), _LABEL))
+        if found and label:
+            series[label] = _value(found["number"])
     return series if 2 <= len(series) <= _LABELS else {}
 
 
 def _value(text: str) -> float:
-    number = float(_THOUSANDS.sub("", text).replace(",", "."))
+    """The number, of which commas may part the thousands, and one may stand for the point."""
+    number = float(re.sub(r",(?=[0-9]{3})", "", text).replace(",", "."))
     return int(number) if number.is_integer() else number
 
 
