@@ -173,8 +173,8 @@ class Agent:
                ) -> Guide:
         offered = getattr(verifier, "offered", None)
         if verifier is None or not (offered or getattr(verifier, "guides", False)):
-            whose = f"the verifier '{verifier.name}' judges" if verifier else "without a verifier nobody can judge"
-            raise UsageError(f"a run cannot be guided: {whose} no run that goes on", "Leave the guidance out")
+            why = f"the verifier '{verifier.name}' tells nothing of one that goes on" if verifier else "it has no verifier"
+            raise UsageError(f"a run cannot be guided: {why}", "Leave the guidance out")
         if not self.policy.constrains:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
                              "Leave the guidance out, or use a constrained policy and a format other than native")
