@@ -173,7 +173,7 @@ class Agent:
                ) -> Guide:
         offered = getattr(verifier, "offered", None)
         if verifier is None or not (offered or getattr(verifier, "guides", False)):
-            why = f"the verifier '{verifier.name}' tells nothing of one that goes on" if verifier else "it has no verifier"
+            why = f"the verifier '{verifier.name}' tells nothing while it goes on" if verifier else "it has no verifier"
             raise UsageError(f"a run cannot be guided: {why}", "Leave the guidance out")
         if not self.policy.constrains:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
