@@ -4,6 +4,9 @@ Written here, and not taken from llama.cpp's converter, because the grammar must
 `to_json` gives (one space after a comma or a colon, required keys first) and must bound every string and
 list: a small model that may repeat itself without end does. The subset is what pydantic makes of hints;
 rules that a grammar cannot carry (patterns, formats, wide ranges) are left to the check of the arguments.
+
+A string may have a rule of our own: `words`, the fewest and the most of them. Where characters are counted, a small
+model is cut off in the middle of a word; where words are, it mostly comes to an end by itself.
 """
 
 import json
@@ -18,8 +21,11 @@ STRING_LENGTH = 400
 LIST_LENGTH = 12
 """Items of a list whose schema sets no maximum."""
 
+_NO_WORD = r'"\\ \xA0.,;:!?(){}<>/|*_#@=+~^`\x5B\x5D\x7F\x00-\x1F'
 _PRIMITIVES = {
     "char": r'[^"\\\x7F\x00-\x1F] | "\\" ["\\nt]',
+    "word": rf"[^{_NO_WORD}]{{1,16}}",
+    "end": rf"[^{_NO_WORD}]{{3,16}} [.!?]?",
     "integer": '"-"? ("0" | [1-9] [0-9]{0,11})',
     "natural": '"0" | [1-9] [0-9]{0,11}',
     "number": '"-"? ("0" | [1-9] [0-9]{0,11}) ("." [0-9]{1,6})?',
@@ -84,6 +90,10 @@ class Grammar:
         return self._primitive(kind)
 
     def _string(self, schema: dict[str, Any]) -> str:
+        if "words" in schema:
+            least, most = schema["words"]
+            word, end = self._primitive("word"), self._primitive("end")
+            return f'"\\"" ({word} ","? " "){{{least - 1},{most - 1}}} {end} "\\""'
         least, most = schema.get("minLength", 0), schema.get("maxLength", STRING_LENGTH)
         if (least, most) == (0, STRING_LENGTH):
             return self._primitive("string")

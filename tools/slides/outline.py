@@ -12,12 +12,12 @@ from typing import Any
 from autorl.types import Action, Task, ToolSpec, Trajectory
 
 from .requirements import asks_for_a_deck, slides_asked, topic_words, wanted
-from .wording import STOPWORDS, content_words, nearly, shares, words
+from .wording import STOPWORDS, content_words, nearly, shares, unspaced, words
 
 _TITLE, _BULLET, _LABEL = 60, 90, 24
 _BULLETS, _LABELS = 3, 6
-_SHORTEST = 16
-"""Characters of a bullet from which it says something."""
+_WORDS = (3, 9)
+"""Words of a bullet: half of what there is room for, as a policy that learns from it writes more now and then."""
 _SHOWING = {"add_table": "tables", "add_chart": "charts"}
 _VISUAL = re.compile(r"\b(?:tables?|charts?|graphs?)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -53,9 +53,9 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
     due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
     due = due or (points if room - len(lacking) <= len(points) else [])
-    text = {**known["add_slide"].parameters["properties"]["bullets"]["items"], "minLength": _SHORTEST}
+    text = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": _WORDS})}
     bullets = {"type": "array", "prefixItems": [_enum(due[:1]) or text, *[text] * (_BULLETS - 1)]}
-    return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes={} if asked.notes else None),)
+    return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes=bool(asked.notes)),)
 
 
 def _said(text: str, slides: Sequence[Action]) -> bool:
@@ -126,11 +126,16 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _with(tool: ToolSpec, **narrower: dict[str, Any] | None) -> ToolSpec:
-    """`tool` with narrower schemas for those of its arguments, which it takes for certain then."""
+def _with(tool: ToolSpec, **narrower: dict[str, Any] | bool | None) -> ToolSpec:
+    """`tool` with narrower schemas for those of its arguments, which it takes for certain then.
+
+    True is for an argument as it is, False for one that it is not to take, None for one that it may take.
+    """
     properties = tool.parameters["properties"]
     given = {name: schema for name, schema in narrower.items() if schema is not None and name in properties}
+    left = {name: schema if given.get(name, True) is True else given[name] for name, schema in properties.items()
+            if given.get(name) is not False}
     return tool.model_copy(update={"parameters": {
-        **tool.parameters, "properties": {**properties, **{name: schema or properties[name]
-                                                           for name, schema in given.items()}},
-        "required": list(dict.fromkeys([*tool.parameters.get("required", ()), *given]))}})
+        **tool.parameters, "properties": left,
+        "required": list(dict.fromkeys([*tool.parameters.get("required", ()), *(
+            name for name, schema in given.items() if schema is not False)]))}})

@@ -38,6 +38,11 @@ def words(text: str) -> list[str]:
     return _word(folded.isascii()).findall(_UNSPACED.sub(lambda match: f" {match[0]} ", folded))
 
 
+def unspaced(text: str) -> bool:
+    """Whether `text` is in a script that is written without spaces."""
+    return _UNSPACED.search(text) is not None
+
+
 @cache
 def _word(ascii: bool) -> "re.Pattern[str]":
     """A word. The vowel signs of Indic scripts belong to it, which \\w leaves out."""
