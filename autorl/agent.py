@@ -13,7 +13,7 @@ from autorl.errors import AutorlError, UsageError
 from autorl.guide import Guide, Judging, Showing
 from autorl.journal import Watcher
 from autorl.models.base import Model
-from autorl.models.local import split
+from autorl.models.local import learned_format, split
 from autorl.policy import Policy, Sampling
 from autorl.registry import Ask, RunContext, Toolset, nobody
 from autorl.replay.recall import Recall, Recollection, as_recalled, recall, shown_before
@@ -63,7 +63,7 @@ class Agent:
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
     memory: where runs are recalled from, if not from `store`; nothing is written to it but vectors of its tasks
-    format: react, act, structured or native
+    format: react, act, structured or native; None for that in which the model's policy was trained, or else react
     recall: how past successes are chosen and shown
     ask: puts a tool's question to the user; `nobody` answers "None"
     workspaces: folder that gets one folder a run; readable: folders that tools may read
@@ -75,7 +75,7 @@ class Agent:
     tools: Sequence[Any] = ("slides",)
     store: ReplayStore | None = None
     memory: ReplayStore | None = None
-    format: str = "react"
+    format: str | None = None
     sampling: Sampling = Sampling()
     limits: Limits = Limits()
     recall: Recall = Recall()
@@ -100,7 +100,7 @@ class Agent:
     @cached_property
     def policy(self) -> Policy:
         model = models.load(self.model, base_url=self.base_url) if isinstance(self.model, str) else self.model
-        return Policy(model, formats.load(self.format), self.sampling)
+        return Policy(model, formats.load(self.format or learned_format(model.name) or formats.DEFAULT), self.sampling)
 
     @cached_property
     def toolset(self) -> Toolset:

@@ -27,6 +27,10 @@ AHEAD = 2
 """Refusals, or looks in this run, by which a tool may be ahead of the one refused least where as much was done."""
 
 
+REFUSED = 3
+"""Refusals after which a run that is shown the way is over."""
+
+
 class Guide(Protocol):
     """The guide of one run."""
 
@@ -43,8 +47,10 @@ class Showing:
     def __init__(self, offered: Callable[[tuple[ToolSpec, ...], Trajectory], tuple[ToolSpec, ...]]) -> None:
         self._offered = offered
 
-    def end(self, trajectory: Trajectory) -> None:
-        return None
+    def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
+        """Shown the way, and refused again and again, it says the same again: another attempt is cheaper."""
+        refused = sum(step.observation is not None and not step.observation.ok for step in trajectory.steps)
+        return (Status.STUCK, f"refused {refused} times on the way it was shown") if refused >= REFUSED else None
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
         return self._offered(tools, trajectory) or tools

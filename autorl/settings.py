@@ -24,7 +24,8 @@ class Settings(Value):
                                                  "the promoted one when not set")
     base_url: str | None = Field(None, description="URL of an OpenAI-compatible server, ending in /v1")
     tools: tuple[str, ...] = Field(("slides",), description="tool packs, as NAME or NAME:GROUP")
-    format: str = Field("react", description="how a step is written: react, act, structured or native")
+    format: str | None = Field(None, description="how a step is written: react, act, structured or native; when not "
+                                                 "set, as the policy learned it, or else react")
     exemplars: Literal["full", "compact", "auto"] = Field("auto", description="how exemplars are shown: every step, "
                                                           "the actions alone, or what there is room for")
     constrained: bool = Field(True, description="constrain completions by a grammar where the backend takes one")

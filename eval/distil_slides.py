@@ -1,6 +1,6 @@
 """From replay to weights on the slide tasks: what the loop makes of the embedded model, on tasks it never learned from.
 
-    python eval/distil_slides.py [--rounds 1] [--attempts 4] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/distil_slides.py [--rounds 1] [--attempts 3] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 The loop of `autorl improve` runs on slides/learn, from the bare model and an empty store: guided attempts with replay,
 LoRA on one success of each task that has one, without exemplars in the prompt, the gate. Then slides/held_out is asked
@@ -72,7 +72,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--attempts", type=int, default=4, help="at each of the 80 learning tasks, in a round")
+    parser.add_argument("--attempts", type=int, default=3, help="at each of the 80 learning tasks, in a round")
     parser.add_argument("--tasks", type=int, help="of each set, for a trial; all of them by default")
     keep_what_is_measured("distil-slides", parser, measured)
 

@@ -1,3 +1,4 @@
+import json
 import os
 import signal
 import threading
@@ -8,6 +9,7 @@ import pytest
 import xllamacpp
 
 from autorl.errors import ModelUnavailable
+from autorl.formats.grammar import Grammar
 from autorl.models.base import Model
 from autorl.models.local import Local
 from autorl.models.openai import OpenAIServer
@@ -59,6 +61,16 @@ def test_a_penalty_on_repetition_takes_the_place_of_its_own(embedded: Local) -> 
 def test_a_grammar_that_is_none_is_refused_and_not_ignored(embedded: Local) -> None:
     with pytest.raises(ModelUnavailable, match="grammar"):
         embedded.complete(ask(grammar="root ::= missing"))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_string_that_is_bounded_by_words_has_no_more_and_no_fewer(embedded: Local, seed: int) -> None:
+    rules = Grammar()
+    grammar = rules.text(rules.value({"type": "string", "words": (3, 9)}))
+    said = embedded.complete(ask("Tell me of bees.", max_tokens=300, temperature=1.5, seed=seed, grammar=grammar)).text
+    words = json.loads(said).split(" ")
+    assert 3 <= len(words) <= 9
+    assert len(words[-1].rstrip(".!?")) >= 3
 
 
 def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local) -> None:

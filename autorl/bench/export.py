@@ -58,7 +58,7 @@ def _exported(spec: Spec, runs: ReplayStore, episode: Episode, place: Path) -> d
 def _contexts(spec: Spec, runs: ReplayStore, episode: Episode, trajectory: Trajectory) -> Iterator[dict[str, Any]]:
     """What the policy was asked at each step, told anew from the stored run, and what came of it."""
     chosen = spec.settings[episode.cell.setting].chosen
-    form, tools = formats.load(chosen.format), _toolset(tools_for(trajectory.task, chosen.tools))
+    form, tools = formats.load(trajectory.provenance.format), _toolset(tools_for(trajectory.task, chosen.tools))
     made = trajectory.provenance
     if (form.prompt_hash, tools.hash) != (made.prompt_hash, made.tools_hash):
         raise UsageError(f"the prompts or tools are not those that the run {trajectory.id} was asked with",

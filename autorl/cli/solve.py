@@ -29,7 +29,8 @@ def solve(
     k: Annotated[int | None, typer.Option("-k", help="Past successes to recall. [default: 2]")] = None,
     budget: Annotated[int | None, typer.Option(help="Tokens they may take. [default: 1500]")] = None,
     no_replay: Annotated[bool, typer.Option("--no-replay", help="Recall nothing.")] = False,
-    format: Annotated[str | None, typer.Option(help="react, act, structured or native. [default: react]")] = None,
+    format: Annotated[str | None, typer.Option(help="react, act, structured or native. [default: what the policy "
+                                                    "learned, or react]")] = None,
     recall: Annotated[str | None, typer.Option(help="Which of them: verified+useful, or, to compare with it, verified, "
                                                     "recent, random, add-all or none. [default: "
                                                     "verified+useful]")] = None,

@@ -4,6 +4,7 @@ from autorl.errors import UnknownName
 from autorl.formats.base import Format
 
 FORMATS = ("react", "act", "structured", "native")
+DEFAULT = "react"
 
 
 def load(name: str) -> Format:

@@ -39,8 +39,9 @@ _LOOPBACK = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 """Opens what lies on this machine, whatever proxy the environment names."""
 
 
-ADAPTER, SUMS = "adapter.gguf", "SHA256SUMS"
-"""What the folder of a policy holds for llama.cpp, and the hashes of all that it holds, as sha256sum writes them."""
+ADAPTER, TRAINING, SUMS = "adapter.gguf", "training.json", "SHA256SUMS"
+"""What the folder of a policy holds: the adapter for llama.cpp, how it was trained, and the hashes of all of its files,
+as sha256sum writes them."""
 
 
 class Local:
@@ -242,6 +243,16 @@ def split(name: str) -> tuple[str, str | None]:
     """The name of a base model and that of a policy of it: `local+policy@7f` is `local` and `policy@7f`."""
     base, plus, digest = name.rpartition("+policy@")
     return (base, f"policy@{digest}") if plus else (name, None)
+
+
+def learned_format(name: str) -> str | None:
+    """The format that the policy in the name of a model was trained in; None if there is none, or nothing tells it."""
+    policy = split(name)[1]
+    try:
+        told = json.loads((policies_folder() / policy / TRAINING).read_text("utf-8")) if policy else {}
+        return str(told["about"]["format"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def policies_folder() -> Path:

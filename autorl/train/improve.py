@@ -15,6 +15,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+from autorl import formats
 from autorl.agent import Agent
 from autorl.bench.episode import tools_for
 from autorl.bench.ledger import Episode, Ledger
@@ -232,12 +233,12 @@ class _Loop:
 
 
 def distil(plan: Plan, hyper: Any = None, choice: Any = None) -> Train:
-    """Rejection-sampling fine-tuning of the base model, as a `Train`: `dataset.make`, then `sft.train`.
+    """Rejection-sampling fine-tuning of the base model, as a `Train`: `dataset.make`, then `apart.train`.
 
     hyper, choice: as there; the defaults when None
     """
     def train(store: ReplayStore, tasks: Sequence[str], folder: Path, tell: Tell) -> Sequence[Path]:
-        from autorl.train import base, dataset, sft
+        from autorl.train import apart, base, dataset
         from autorl.train.hyper import Hyper
 
         rows = folder / "rows"
@@ -245,10 +246,10 @@ def distil(plan: Plan, hyper: Any = None, choice: Any = None) -> Train:
             made = dataset.Dataset.read(rows)
         except UsageError:  # there is none yet, or a kill left half of one
             shutil.rmtree(rows, ignore_errors=True)
-            chosen = replace(choice or dataset.Choice(format=plan.chosen.format), tasks=tuple(tasks))
+            chosen = replace(choice or dataset.Choice(format=plan.chosen.format or formats.DEFAULT), tasks=tuple(tasks))
             made = dataset.make(store, rows, chosen, tokenizer=base.load_tokenizer(base.torch_weights(plan.base)))
         tell(f"Training on {len(made.rows)} rows; left out: {made.manifest['dropped'] or 'nothing'}")
-        trained = sft.train(made, folder / "adapter", base=plan.base, hyper=hyper or Hyper(), watch=lambda at: tell(
+        trained = apart.train(made, folder / "adapter", base=plan.base, hyper=hyper or Hyper(), watch=lambda at: tell(
             f"  step {at.step}/{at.steps}, " + (f"loss {at.loss:.3f}" if at.loss is not None else
                                                 f"held-out loss {at.held_out or 0:.3f}")
             + f", {at.seconds_left:.0f} s left"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autorl.errors import AutorlError, UnknownName, UsageError
-from autorl.models.local import ADAPTER, SUMS, policies_folder, split
+from autorl.models.local import ADAPTER, SUMS, TRAINING, policies_folder, split
 from autorl.replay.lineage import Kept
 from autorl.replay.store import ReplayStore
 from autorl.train.adapters import CONFIG, WEIGHTS, Adapter, Base, base_of, check, read, to_gguf
@@ -23,7 +23,6 @@ from autorl.train.base import torch_weights
 
 NONE = "none"
 """Instead of a policy: the bare base model."""
-TRAINING = "training.json"
 _TOLD = ("README.md", "curve.svg")
 _DIGITS = 10
 _NEW, _UNFINISHED = ".new-", 3600.0
