@@ -222,6 +222,18 @@ def test_a_verifier_may_show_the_way_without_judging_it(agent: Agent, bar: float
     assert run.provenance.settings["guided"] is True
 
 
+def test_who_is_shown_the_way_and_refused_three_times_begins_anew(agent: Agent) -> None:
+    class Insists(HasA):
+        guides = False
+
+        def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+            return tuple(tool for tool in tools if tool.name == "put")
+
+    run = agent.solve(TASK, verify=Insists())
+    refused = [step.observation.ok for step in run.steps if step.observation].count(False)
+    assert (run.status, run.reason, refused) == (Status.STUCK, "refused 3 times on the way it was shown", 3)
+
+
 @pytest.mark.parametrize("wrong", ["no guide", "a function", "free", "no verifier"])
 def test_what_cannot_be_guided_is_refused_before_it_begins(agent: Agent, store: ReplayStore, wrong: str) -> None:
     verify: Any = HasA()

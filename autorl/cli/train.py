@@ -27,8 +27,8 @@ Rows = Annotated[Path | None, typer.Option("--dataset", help="A data set made be
                                            show_default=False)]
 TaskSet = Annotated[str | None, typer.Option("--tasks", help="Learn from runs of this task set only, such as "
                                                              "slides/learn.")]
-Format = Annotated[str | None, typer.Option(help="How the policy will be asked. [default: the settings' format, or react]",
-                                            show_default=False)]
+Format = Annotated[str | None, typer.Option(help="How the policy will be asked. [default: the settings' format, "
+                                                 "or react]", show_default=False)]
 MaxTokens = Annotated[int, typer.Option(min=64, help="Of a row; longer ones are left out, never cut.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the rows, at most.")]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="At its highest.")]
@@ -194,8 +194,9 @@ def _choice(tasks: str | None, format: str | None, per_task: int | None, share: 
     from autorl.train.dataset import Choice
 
     given: dict[str, Any] = {"per_task": per_task, "exemplars": share}
-    return Choice(format=resolve({"format": format}).format or DEFAULT, max_tokens=max_tokens, without=tuple(without or ()),
-                  tasks=_ids(tasks), **{name: value for name, value in given.items() if value is not None})
+    return Choice(format=resolve({"format": format}).format or DEFAULT, max_tokens=max_tokens,
+                  without=tuple(without or ()), tasks=_ids(tasks),
+                  **{name: value for name, value in given.items() if value is not None})
 
 
 def _pairing(tasks: str | None, format: str | None, per_task: int | None, max_tokens: int, runs: list[str] | None,

@@ -49,6 +49,16 @@ def test_a_policy_is_named_after_its_weights_and_knows_its_runs(tmp_path: Path, 
     assert len(store.policies()) == 1
 
 
+def test_a_policy_is_asked_in_the_format_that_it_learned_unless_told_otherwise(
+    tmp_path: Path, store: ReplayStore
+) -> None:
+    name = f"local+{add(store, trained(tmp_path, about={'format': 'act'}))}"
+    other = f"local+{add(store, trained(tmp_path, seed=1))}"
+    asked = {model: Agent(model=model).policy.format.name for model in (name, other, "local")}
+    assert asked == {name: "act", other: "react", "local": "react"}
+    assert Agent(model=name, format="structured").policy.format.name == "structured"
+
+
 def test_a_policy_of_another_store_is_kept_with_the_runs_that_are_known(tmp_path: Path, store: ReplayStore) -> None:
     run = write(store, a_run(verdict=PASSED))
     kept = find(store, add(store, trained(tmp_path, runs=[run.id, "of-another-store", "another"])))
