@@ -9,7 +9,8 @@ of the distilled one, free-form without exemplars (`ner_after`, `score_after`) a
 Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
 
 What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
-grammar, replay and the guide. Thoughts of so small a model say nothing: they are left out.
+grammar, replay, the guide, and a penalty on repetition, which free-form stands against every bracket that has to be
+closed (FREELY). Thoughts of so small a model say nothing: they are left out.
 """
 
 import argparse
@@ -29,6 +30,8 @@ FREE, WITH = "free", "free+replay"
 BASE = "constrained+replay"
 ASKED = {"max_steps": 14, "format": "act"}
 """How the models are asked, where that is not the default. The longest deck of the held-out tasks takes 12 steps."""
+FREELY = {"repetition": 1.0}
+"""And what is different without a grammar. The loop's own gate has the embedded model's usual penalty there, too."""
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -43,8 +46,9 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     done = improve.improve(store, loop, learn, held_out, plan, concurrency=2, train=train, tell=say)
 
     def asked(model: str, *settings: str) -> dict[str, Any]:
+        how = {name: {**improve.SETTINGS[name], **({} if name == BASE else FREELY)} for name in settings}
         return episodes(options.folder / "measured", model,
-                        {name: plan.chosen.model_copy(update=improve.SETTINGS[name]) for name in settings}, held_out,
+                        {name: plan.chosen.model_copy(update=changes) for name, changes in how.items()}, held_out,
                         memory=store, seeds=options.seeds, product=".pptx")
 
     before = asked(done.start, FREE, BASE)
