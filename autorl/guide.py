@@ -25,8 +25,6 @@ from autorl.types import Status, ToolSpec, Trajectory, Verdict
 SPOILED = "spoiled: "
 AHEAD = 2
 """Refusals, or looks in this run, by which a tool may be ahead of the one refused least where as much was done."""
-
-
 REFUSED = 3
 """Refusals after which a run that is shown the way is over."""
 

@@ -250,7 +250,7 @@ def learned_format(name: str) -> str | None:
     policy = split(name)[1]
     try:
         told = json.loads((policies_folder() / policy / TRAINING).read_text("utf-8")) if policy else {}
-        return str(told["about"]["format"])
+        return str(told["about"]["choice"]["format"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

@@ -79,7 +79,7 @@ def train(dataset: Dataset | Path, out: Path, *, base: str = "local", method: Li
         return _trainer(method, beta, weights, start, rows, held_out, hyper, arguments, callbacks)
 
     about = {"beta": beta, "start": digest(start / ADAPTER) if start else None, "held_out_rows": len(held_out),
-             "format": found.manifest["settings"]["format"]}
+             "choice": found.manifest["settings"]}
     job = Job(method, base, weights, found.hash, len(rows), found.runs, hyper, trainer, about)
     return fit.fit(job, out, watch)
 

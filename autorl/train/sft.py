@@ -48,9 +48,8 @@ def train(dataset: Dataset | Path, out: Path, *, base: str = "local", hyper: Hyp
     def trainer(arguments: dict[str, Any], callbacks: list[Any]) -> Any:
         return _trainer(weights, rows, held_out, hyper, arguments, callbacks)
 
-    choice = found.manifest["settings"]
-    about = {"held_out_rows": len(held_out), "prompt_hash": found.manifest["prompt_hash"], "format": choice["format"],
-             "choice": choice}
+    about = {"held_out_rows": len(held_out), "prompt_hash": found.manifest["prompt_hash"],
+             "choice": found.manifest["settings"]}
     job = Job("sft", base, weights, found.hash, len(rows), found.runs, hyper, trainer, about)
     return fit.fit(job, out, watch)
 

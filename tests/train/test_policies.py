@@ -52,7 +52,7 @@ def test_a_policy_is_named_after_its_weights_and_knows_its_runs(tmp_path: Path, 
 def test_a_policy_is_asked_in_the_format_that_it_learned_unless_told_otherwise(
     tmp_path: Path, store: ReplayStore
 ) -> None:
-    name = f"local+{add(store, trained(tmp_path, about={'format': 'act'}))}"
+    name = f"local+{add(store, trained(tmp_path, about={'choice': {'format': 'act'}}))}"
     other = f"local+{add(store, trained(tmp_path, seed=1))}"
     asked = {model: Agent(model=model).policy.format.name for model in (name, other, "local")}
     assert asked == {name: "act", other: "react", "local": "react"}
