@@ -1,4 +1,4 @@
-"""Finds tools/, prompts/, tasks/ and eval/: the user's project first, then what autorl brings."""
+"""Finds tools/, prompts/, tasks/ and eval/: the user's project first, then what autorl brings (policies/, too)."""
 
 import importlib
 import sys
@@ -15,7 +15,7 @@ NAMESPACE = "autorl_tools"
 
 @cache
 def builtin() -> Path:
-    """The folder that holds autorl's own four: `_content` in a wheel, the repository in a checkout."""
+    """The folder that holds autorl's own five: `_content` in a wheel, the repository in a checkout."""
     here = Path(__file__).resolve().parent
     packaged = here / "_content"
     return packaged if packaged.is_dir() else here.parent

@@ -19,7 +19,10 @@ Who = Annotated[str | None, typer.Option(help="Who says so. [default: the user o
 @app.command("list")
 def list_(store: Store = None, as_json: Json = False) -> None:
     """Every policy, the newest last; a * marks the promoted one. For example: autorl policies list"""
+    from autorl.train import policies
+
     kept = open_store(store)
+    policies.bring(kept)
     known = kept.policies()
     promoted = {base: kept.promoted(base) for base in {policy.base for policy in known}}
     if as_json:

@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from autorl import settings
+from autorl import content, settings
 from autorl.errors import ContextOverflow, MissingExtra, ModelUnavailable, UnknownName, UsageError
 from autorl.models import weights
 from autorl.models.base import Capabilities, Completion, OnText, Request
@@ -249,20 +249,32 @@ def learned_format(name: str) -> str | None:
     """The format that the policy in the name of a model was trained in; None if there is none, or nothing tells it."""
     policy = split(name)[1]
     try:
-        told = json.loads((policies_folder() / policy / TRAINING).read_text("utf-8")) if policy else {}
+        told = json.loads((policy_folder(policy) / TRAINING).read_text("utf-8")) if policy else {}
         return str(told["about"]["choice"]["format"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def policies_folder() -> Path:
-    """Where the files of policies are, a folder each, of its name."""
+    """Where the files of policies are kept, a folder each, of its name."""
     return settings.home() / "policies"
+
+
+def brought() -> Path | None:
+    """The folder of the policy that autorl brings for `local`; None where it brings none."""
+    return next((path.parent for path in (content.builtin() / "policies").glob(f"policy@*/{ADAPTER}")), None)
+
+
+def policy_folder(policy: str) -> Path:
+    """Where the files of `policy` are, or would be: those that are kept, or those that autorl brings."""
+    ours = brought()
+    own = policies_folder() / policy
+    return ours if ours and ours.name == policy and not own.exists() else own
 
 
 def sound_adapter(policy: str) -> Path:
     """The adapter of `policy` for llama.cpp, its hash checked. Raises UnknownName, ModelUnavailable that names it."""
-    folder = policies_folder() / policy
+    folder = policy_folder(policy)
     path = folder / ADAPTER
     if not path.is_file():
         known = [found.parent.name for found in policies_folder().glob(f"policy@*/{ADAPTER}")]

@@ -95,7 +95,7 @@ class _Loop:
         self.entries = list(rounds.read(folder / LEDGER))
         asked = measure.marks(self._spec((plan.base,), (GATE,)), Split(learn=(), held_out=(*tasks, *held_out)), given)
         if not self.entries:
-            self._note(Begun(plan=plan, start=policies.in_force(store, plan.base), asked=asked))
+            self._note(Begun(plan=plan, start=policies.in_force(store, plan.base, plan.chosen.policy), asked=asked))
         self.start = rounds.same(self.entries, plan, asked, folder)
 
     def run(self) -> Improved:

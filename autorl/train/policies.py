@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from autorl.errors import AutorlError, UnknownName, UsageError
-from autorl.models.local import ADAPTER, SUMS, TRAINING, policies_folder, split
+from autorl.models.local import ADAPTER, SUMS, TRAINING, brought, policies_folder, policy_folder, split
 from autorl.replay.lineage import Kept
 from autorl.replay.store import ReplayStore
 from autorl.train.adapters import CONFIG, WEIGHTS, Adapter, Base, base_of, check, read, to_gguf
@@ -23,6 +23,8 @@ from autorl.train.base import torch_weights
 
 NONE = "none"
 """Instead of a policy: the bare base model."""
+AUTORL = "autorl"
+"""Who promotes the policy that comes with it."""
 _TOLD = ("README.md", "curve.svg")
 _DIGITS = 10
 _NEW, _UNFINISHED = ".new-", 3600.0
@@ -56,12 +58,47 @@ def add(store: ReplayStore, trained: Path, *, base: str | None = None, parent: s
     return policy
 
 
+def bring(store: ReplayStore) -> str | None:
+    """Have `store` know the policy that autorl brings for `local`; its name, or None where it brings none."""
+    folder = brought()
+    if folder is None:
+        return None
+    if folder.name not in {kept.id for kept in store.policies()}:
+        about = _training(folder)
+        store.keep_policy(folder.name, base=about["base"], trained_on=about["runs"], dataset=about["dataset"])
+    return folder.name
+
+
+def publish(policy: str, parent: Path, *, told: str = "") -> Path:
+    """Copy what llama.cpp needs of a policy into `parent`, sealed, as autorl brings one; its folder there.
+
+    PEFT's weights stay here: what is brought is asked, and not trained on.
+
+    told: Markdown, put at the end of its card
+    Raises UsageError where its files are damaged.
+    """
+    if wrong := problems(policy):
+        raise UsageError("; ".join(wrong), "Make its files again: autorl policies add FOLDER")
+    made, folder = policy_folder(policy), parent / policy
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in (ADAPTER, TRAINING, *_TOLD):
+        if (made / name).is_file():
+            shutil.copyfile(made / name, folder / name)
+    if told:
+        with (folder / _TOLD[0]).open("a", encoding="utf-8") as card:
+            card.write(told)
+    _seal(folder)
+    return folder
+
+
 def find(store: ReplayStore, name: str, *, deleted: bool = False) -> Kept:
     """The policy `name`: its name, or a beginning of it that no other has, with or without `policy@`.
 
     deleted: also one whose files are gone
     Raises UnknownName, and UsageError where several begin so or its files were deleted.
     """
+    bring(store)
     begins = name if name.startswith("policy@") else f"policy@{name}"
     known = store.policies()
     found = [kept for kept in known if kept.id == name] or [kept for kept in known if kept.id.startswith(begins)]
@@ -79,7 +116,8 @@ def find(store: ReplayStore, name: str, *, deleted: bool = False) -> Kept:
 def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
     """The name of the model to ask when `model` is asked for: with the policy that is `wanted`, or is promoted for it.
 
-    wanted: a policy, as for `find`; `none` for the bare base; None for what is promoted
+    wanted: a policy, as for `find`; `none` for the bare base; None for what is promoted: for `local`, the policy that
+        autorl brings, until somebody says otherwise
     A model that names its policy itself keeps it, unless another is wanted. Raises what `find` raises, and UsageError
     for a policy of another model, or one whose files are not on this machine.
     """
@@ -87,7 +125,7 @@ def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
     if wanted == NONE:
         return base
     if wanted is None:
-        policy = own or (store.promoted(base) if base.partition(":")[0] == "local" else None)
+        policy = own or (_standing(store, base) if base.partition(":")[0] == "local" else None)
     else:
         kept = find(store, wanted)
         if kept.base != base:
@@ -96,11 +134,22 @@ def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
         policy = kept.id
     if policy is None:
         return base
-    if not (policies_folder() / policy / ADAPTER).is_file():
+    if not (policy_folder(policy) / ADAPTER).is_file():
         how = "promoted" if wanted is None and not own else "wanted"
         raise UsageError(f"{policy} is {how} for {base}, and its files are not in {policies_folder()}",
                          "Copy its folder from where it was trained, or ask the bare model: --policy none")
     return f"{base}+{policy}"
+
+
+def _standing(store: ReplayStore, base: str) -> str | None:
+    """What is promoted; where only autorl itself has promoted anything, what it brings today."""
+    said = store.promotions(base)
+    if base == "local" and not any(step.who != AUTORL for step in said):
+        now = store.promoted(base)
+        there = now is not None and (policy_folder(now) / ADAPTER).is_file()
+        if not there and (policy := bring(store)):
+            store.promote(base, policy, why="it comes with autorl", who=AUTORL)
+    return store.promoted(base)
 
 
 def delete(store: ReplayStore, name: str) -> Kept:
@@ -113,12 +162,12 @@ def delete(store: ReplayStore, name: str) -> Kept:
 
 def problems(policy: str) -> list[str]:
     """What is wrong with the files of a policy on this machine; empty when they are as they were made."""
-    return _damage(policies_folder() / policy)
+    return _damage(policy_folder(policy))
 
 
 def training(policy: str) -> dict[str, Any]:
     """What the trainer noted of a policy; empty where it noted nothing, or not on this machine."""
-    return _training(policies_folder() / policy)
+    return _training(policy_folder(policy))
 
 
 def elsewhere(kept: Kept) -> int:
@@ -163,7 +212,8 @@ def _training(folder: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is damaged", "Copy it again from where it was made, or remove it: then nothing is "
                          "known of what the adapter was trained on")
     expected = about.get("adapter_sha256")
-    if expected and _digest(folder / WEIGHTS) != expected:
+    # What autorl brings has no weights but llama.cpp's.
+    if expected and folder != brought() and _digest(folder / WEIGHTS) != expected:
         raise UsageError(f"{folder / WEIGHTS} is damaged: its hash is not the one in {path}",
                          "Copy it again from where it was made, or train it again")
     return about

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from autorl import Agent, Recall, ReplayStore
+from autorl import Agent, Recall, ReplayStore, content
 from autorl.errors import AutorlError, ModelUnavailable, UnknownName, UsageError
 from autorl.models.local import policies_folder, sound_adapter
 from autorl.train import policies
@@ -24,12 +24,61 @@ from tests.worlds import PASSED, a_run
 
 @pytest.fixture(autouse=True)
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In the place of the embedded model stands one whose adapters are made in no time."""
+    """In the place of the embedded model stands one whose adapters are made in no time, and autorl brings no policy."""
     needs.require(bool(find_spec("safetensors") and find_spec("gguf")), "safetensors and gguf",
                   "pip install -e '.[train]'")
     base = peft_folders.base(tmp_path / "base")
     monkeypatch.setattr(policies, "torch_weights", lambda model: base)
+    monkeypatch.setattr(content, "builtin", lambda: tmp_path / "autorl")
     return base
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A policy that autorl brings: what a home has of it, without the weights for PEFT."""
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("AUTORL_HOME", str(tmp_path / "other-home"))
+        name = add(ReplayStore(tmp_path / "other.db"), trained(tmp_path, seed=9, runs=["of-another-store"],
+                                                               about={"choice": {"format": "act"}}))
+        policies.publish(name, tmp_path / "autorl" / "policies", told="Made again so.\n")
+    return name
+
+
+def test_local_is_the_policy_that_autorl_brings_until_somebody_says_otherwise(
+    tmp_path: Path, store: ReplayStore, ours: str
+) -> None:
+    assert in_force(store, "local") == in_force(store, "local") == f"local+{ours}"
+    assert in_force(store, "local", "none") == "local"
+    assert [(step.policy, step.who) for step in store.promotions("local")] == [(ours, "autorl")]
+    assert sound_adapter(ours).is_file()
+    assert policies.problems(ours) == []
+    assert Agent(model=f"local+{ours}").policy.format.name == "act"
+    kept = find(store, ours[:12])
+    assert policies.elsewhere(kept) == 1
+    own = add(store, trained(tmp_path))
+    store.promote("local", own, why="mine is better", who="me")
+    assert in_force(store, "local") == f"local+{own}"
+    assert store.roll_back("local", why="it is not", who="me") == ours
+    assert in_force(store, "local") == f"local+{ours}"
+    store.promote("local", None, why="no policy at all", who="me")
+    assert in_force(store, "local") == "local"
+
+
+def test_a_later_autorl_brings_another_policy(tmp_path: Path, store: ReplayStore, ours: str) -> None:
+    assert in_force(store, "local") == f"local+{ours}"
+    folder = tmp_path / "autorl" / "policies"
+    later = folder / "policy@0123456789"
+    (folder / ours).rename(later)
+    assert in_force(store, "local") == f"local+{later.name}"
+    store.promote("local", None, why="no policy at all", who="me")
+    later.rename(folder / "policy@9876543210")
+    assert in_force(store, "local") == "local", "what somebody said stands"
+
+
+def test_a_home_without_the_policy_that_autorl_brings_lists_and_finds_it(store: ReplayStore, ours: str) -> None:
+    assert find(store, ours).base == "local"
+    assert [kept.id for kept in store.policies()] == [ours]
+    assert store.promoted("local") is None, "to look does not promote"
 
 
 def trained(tmp_path: Path, seed: int = 0, **training: object) -> Path:
