@@ -179,7 +179,7 @@ class Agent:
             raise UsageError(f"a run of '{self.policy.model.name}' cannot be guided: nothing limits what it chooses",
                              "Leave the guidance out, or use a constrained policy and a format other than native")
         if offered:
-            return Showing(offered)
+            return Showing(offered, getattr(verifier, "mistakes", None), self.toolset.specs)
         before = self.store.failed(task.id) if self.store else ()
         looks = {tool.name for tool in self.toolset if tool.read_only}
         return Judging(lambda trajectory: judge(verifier, trajectory, workspace, exemplars), before, looks)

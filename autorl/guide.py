@@ -1,6 +1,9 @@
 """Guided runs: while a policy learns, the verifier tells what it knows of a run that goes on.
 
-One that knows what leads on from there limits the choice to that (`Showing`).
+One that knows what leads on from there limits the choice to that (`Showing`). Who only ever goes the right way learns
+no way back to it, and a policy that is left to itself comes off it soon: now and then, what is shown is what will be
+refused, and the right way after it (noise injection, as in DART, Laskey et al. 2017). Refused steps are in what is
+learned from, but they are not learned themselves.
 
 One that knows when a task is done, and when it is spoiled, is asked after every step (`Judging`). An episode ends where
 its goal is reached, as those of most environments of reinforcement learning do, and where something that was right is
@@ -15,6 +18,7 @@ What is kept of either are whole runs, made by the policy under the same prompts
 less.
 """
 
+import random
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
@@ -25,8 +29,12 @@ from autorl.types import Status, ToolSpec, Trajectory, Verdict
 SPOILED = "spoiled: "
 AHEAD = 2
 """Refusals, or looks in this run, by which a tool may be ahead of the one refused least where as much was done."""
-REFUSED = 3
+REFUSED = 4
 """Refusals after which a run that is shown the way is over."""
+ASTRAY, OFTEN = 2, 0.15
+"""Refusals up to which a run may be shown what will be refused, and how often it is, of its steps."""
+
+Offered = Callable[[tuple[ToolSpec, ...], Trajectory], tuple[ToolSpec, ...]]
 
 
 class Guide(Protocol):
@@ -40,18 +48,37 @@ class Guide(Protocol):
 
 
 class Showing:
-    """By a verifier that can tell what comes next, but not how a run stands that goes on."""
+    """By a verifier that can tell what comes next, but not how a run stands that goes on.
 
-    def __init__(self, offered: Callable[[tuple[ToolSpec, ...], Trajectory], tuple[ToolSpec, ...]]) -> None:
+    mistakes: what it knows to be refused next, of all tools of the run; None if it knows no such thing
+    """
+
+    def __init__(self, offered: Offered, mistakes: Offered | None = None, tools: tuple[ToolSpec, ...] = ()) -> None:
         self._offered = offered
+        self._mistakes = mistakes
+        self._tools = tools
 
     def end(self, trajectory: Trajectory) -> tuple[Status, str] | None:
         """Shown the way, and refused again and again, it says the same again: another attempt is cheaper."""
-        refused = sum(step.observation is not None and not step.observation.ok for step in trajectory.steps)
+        refused = len(_refused(trajectory))
         return (Status.STUCK, f"refused {refused} times on the way it was shown") if refused >= REFUSED else None
 
     def offered(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
-        return self._offered(tools, trajectory) or tools
+        return self._astray(trajectory) or self._offered(tools, trajectory) or tools
+
+    def _astray(self, trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        """One of the mistakes, drawn by the run's name and how far it is; mostly nothing. Never two in a row."""
+        now = len(trajectory.steps)
+        refused = _refused(trajectory)
+        draw = random.Random(f"{trajectory.id} {now}")
+        if not self._mistakes or now - 1 in refused or len(refused) >= ASTRAY or draw.random() >= OFTEN:
+            return ()
+        known = self._mistakes(self._tools, trajectory)
+        return (draw.choice(known),) if known else ()
+
+
+def _refused(trajectory: Trajectory) -> list[int]:
+    return [step.index for step in trajectory.steps if step.observation is not None and not step.observation.ok]
 
 
 class Judging:

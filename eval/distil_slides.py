@@ -1,12 +1,13 @@
 """From replay to weights on the slide tasks: what the loop makes of the embedded model, on tasks it never learned from.
 
-    python eval/distil_slides.py [--rounds 1] [--attempts 3] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/distil_slides.py [--rounds 1] [--attempts 2] [--seeds 0 1 2] [--folder DIR] [--no-keep]
 
 The loop of `autorl improve` runs on slides/learn, from the bare model and an empty store: guided attempts with replay,
-LoRA on one success of each task that has one, without exemplars in the prompt, the gate. Then slides/held_out is asked
-of the bare model, free-form without exemplars (`ner_before`) and constrained with them (`score_constrained_base`), and
-of the distilled one, free-form without exemplars (`ner_after`, `score_after`) and with them. None of that is guided.
-Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
+LoRA on one success of each task that has one, half of them with exemplars in the prompt, the gate, on one task of each
+held-out career. Then slides/held_out is asked of the bare model, free-form without exemplars (`ner_before`) and
+constrained with them (`score_constrained_base`), and of the distilled one, free-form without exemplars (`ner_after`,
+`score_after`) and with them. None of that is guided. Called again it goes on where it was ended. `loop_minutes` are of
+collecting, training and the gate, on this machine.
 
 What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
 grammar, replay, the guide, and a penalty on repetition, which free-form stands against every bracket that has to be
@@ -28,8 +29,9 @@ from autorl.train.hyper import Hyper
 
 FREE, WITH = "free", "free+replay"
 BASE = "constrained+replay"
-ASKED = {"max_steps": 14, "format": "act"}
-"""How the models are asked, where that is not the default. The longest deck of the held-out tasks takes 12 steps."""
+ASKED = {"policy": "none", "max_steps": 14, "max_tokens": 400, "format": "act"}
+"""How the models are asked, where that is not the default. The longest deck of the held-out tasks takes 12 steps,
+and no call that is of use 400 tokens."""
 FREELY = {"repetition": 1.0}
 """And what is different without a grammar. The loop's own gate has the embedded model's usual penalty there, too."""
 
@@ -42,8 +44,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     # The rows are few and long: in batches of eight they make two dozen steps, which do not teach so much as the form.
-    train = improve.distil(plan, Hyper(batch=2), Choice(format="act", per_task=1, exemplars=0.0))
-    done = improve.improve(store, loop, learn, held_out, plan, concurrency=2, train=train, tell=say)
+    train = improve.distil(plan, Hyper(batch=2, epochs=2), Choice(format="act", per_task=1, max_tokens=2560))
+    done = improve.improve(store, loop, learn, held_out[::2], plan, concurrency=2, train=train, tell=say)
 
     def asked(model: str, *settings: str) -> dict[str, Any]:
         how = {name: {**improve.SETTINGS[name], **({} if name == BASE else FREELY)} for name in settings}
@@ -76,7 +78,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--attempts", type=int, default=3, help="at each of the 80 learning tasks, in a round")
+    parser.add_argument("--attempts", type=int, default=2, help="at each of the 80 learning tasks, in a round")
     parser.add_argument("--tasks", type=int, help="of each set, for a trial; all of them by default")
     keep_what_is_measured("distil-slides", parser, measured)
 

@@ -18,7 +18,8 @@ class Verifier(Protocol):
     One with an attribute `guides` that is true can judge a run that goes on as well, at a cost that every step can
     bear; on a right way no call is carried out twice, and none makes a check fail that had come to pass; and what was
     refused is refused again until something is changed. One with a method `offered(tools, trajectory)` tells instead
-    what of the tools, and of their arguments, leads on from there (see guide.py).
+    what of the tools, and of their arguments, leads on from there; and with `mistakes(tools, trajectory)`, what will be
+    refused there (see guide.py).
     """
 
     name: str
@@ -64,6 +65,7 @@ class AtLeast:
         self.of, self.bar = of, bar
         self.name, self.version = f"{of.name}>={bar:g}", of.version
         self.guides, self.offered = getattr(of, "guides", False), getattr(of, "offered", None)
+        self.mistakes = getattr(of, "mistakes", None)
 
     def __call__(
         self, task: Task, trajectory: Trajectory, workspace: Workspace, exemplars: Sequence[Exemplar] = ()

@@ -15,7 +15,7 @@ from autorl.workspace import Workspace
 
 content.load_pack("slides")
 from autorl_tools.slides.checker import SlidesVerifier  # noqa: E402
-from autorl_tools.slides.outline import offered  # noqa: E402
+from autorl_tools.slides.outline import mistakes, offered  # noqa: E402
 from autorl_tools.slides.requirements import wanted  # noqa: E402
 
 HELD = {"slides", "tables", "charts", "coverage", "audience", "titles", "opens"}
@@ -31,7 +31,9 @@ def some_value(schema: dict[str, Any], number: int) -> Any:
         return [some_value(schema["items"], number + 7 * place) for place in range(2)]
     if schema["type"] == "number":
         return number
-    return f"Point {number} on {'abcdefghijklmnopqrstuvwxyz'[number % 26] * 3}"[: schema.get("maxLength")]
+    text = f"Point {number} on {'abcdefghijklmnopqrstuvwxyz'[number % 26] * 3}"
+    text += " and more" * max(schema.get("words", (0,))[0] - 4, schema.get("minLength", 0) // 9)
+    return text[: schema.get("maxLength")]
 
 
 def some_call(tool: ToolSpec, number: int) -> Action:
@@ -42,7 +44,7 @@ def some_call(tool: ToolSpec, number: int) -> Action:
 
 
 def walked(task: Task, workspace: Workspace) -> Trajectory:
-    """A run that takes the first of what is offered, again and again."""
+    """A run that takes the first of what is offered, again and again, and makes a mistake at every step."""
     tools = Toolset.of(["slides"], content.load_pack)
     surroundings = RunContext(workspace, task)
     trajectory = Trajectory(id="walk", task=task)
@@ -51,6 +53,10 @@ def walked(task: Task, workspace: Workspace) -> Trajectory:
         assert left
         for tool in left:
             Grammar().value(tool.parameters)
+        wrong = mistakes(tools.specs, trajectory)
+        for tool in wrong[number % len(wrong):][:1]:  # not all: a title that is refused again and again is let in
+            Grammar().value(tool.parameters)
+            assert not tools.carry_out(some_call(tool, number), surroundings).ok, (task.id, number, tool)
         action = some_call(left[0], number)
         observation = tools.carry_out(action, surroundings)
         step = Step(index=number, action=action, observation=observation, raw="", finish_reason="stop")

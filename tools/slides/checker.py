@@ -54,6 +54,10 @@ class SlidesVerifier:
         """What of these tools leads to what the task asks for (see outline.py)."""
         return outline.offered(tools, trajectory)
 
+    def mistakes(self, tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+        """What of these tools is refused as things stand (see outline.py)."""
+        return outline.mistakes(tools, trajectory)
+
     def asked(self, task: Task) -> dict[str, Any]:
         """What `task` asks of a deck, by name. Raises UsageError for a requirement that cannot be read."""
         return {"slides": str(slides_asked(task) or ""), **asdict(wanted(task))}

@@ -2,7 +2,7 @@
 
 The slides are those that the task names, in its order and under its words; a table or a chart stands where the task
 tells its data, at the latest where no other slide is left, and shows those data. All else that is said on the slides is
-the policy's own.
+the policy's own. `mistakes` are those that small policies make most when they are left to themselves.
 """
 
 import re
@@ -15,7 +15,7 @@ from .requirements import asks_for_a_deck, slides_asked, topic_words, wanted
 from .wording import STOPWORDS, content_words, nearly, shares, unspaced, words
 
 _TITLE, _BULLET, _LABEL = 60, 90, 24
-_BULLETS, _LABELS = 3, 6
+_BULLETS, _MOST_BULLETS, _LABELS = 3, 5, 6
 _WORDS = (3, 9)
 """Words of a bullet: half of what there is room for, as a policy that learns from it writes more now and then."""
 _SHOWING = {"add_table": "tables", "add_chart": "charts"}
@@ -32,30 +32,64 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     known = {tool.name: tool for tool in tools}
     task = trajectory.task
     asked, count = wanted(task), slides_asked(task)
-    made = [step.action for step in trajectory.steps if step.action and step.observation and step.observation.ok]
     if "start_deck" in known:
         topics = sorted((clause for clause in _clauses(task) if not any(
             shares(_telling(clause), _telling(section)) for section in asked.sections)),
             key=lambda clause: -len(content_words(clause)))
         audience = [f"For {asked.audience}"] if asked.audience else []
         return (_with(known["start_deck"], title=_enum(topics[:2]), subtitle=_enum(audience)),)
-    slides = [action for action in made if "title" in action.arguments]
+    slides = _slides(trajectory)
     sections = [section for section in asked.sections if len(section) <= _TITLE and not _said(section, slides)]
     room = max(0, count.most - len(slides)) if count else len(sections)
     if not room or "add_slide" not in known:
         return (known["save_deck"],) if "save_deck" in known else tools
     titles = sections[:1] or [clause for clause in _clauses(task) if not _said(clause, slides)]
     lacking = [tool for tool, what in _SHOWING.items()
-               if tool in known and sum(action.name == tool for action in made) < getattr(asked, what)]
+               if tool in known and sum(slide.name == tool for slide in slides) < getattr(asked, what)]
     if lacking and (room <= len(lacking) or (sections and _tells_data(task, sections[0]))):
         labels, values = _data(task)
         return tuple(_with(known[tool], title=_enum(titles), labels=labels, values=values) for tool in lacking)
     points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
     due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
     due = due or (points if room - len(lacking) <= len(points) else [])
-    text = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": _WORDS})}
-    bullets = {"type": "array", "prefixItems": [_enum(due[:1]) or text, *[text] * (_BULLETS - 1)]}
-    return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes=bool(asked.notes)),)
+    return (_with(known["add_slide"], title=_enum(titles), bullets=_bullets(task, due[:1]), notes=bool(asked.notes)),)
+
+
+def mistakes(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
+    """Calls of these tools that are refused as things stand, each so narrow that whatever is said is."""
+    known = {tool.name: tool for tool in tools}
+    if not {"start_deck", "add_slide", "save_deck"} <= known.keys():
+        return ()
+    task = trajectory.task
+    asked, count, slides = wanted(task), slides_asked(task), _slides(trajectory)
+    add = known["add_slide"]
+    titles = _enum([section for section in asked.sections if len(section) <= _TITLE and not _said(section, slides)][:1])
+    if not slides:
+        return (_with(known["start_deck"], title={"type": "string", "minLength": _TITLE + 10, "maxLength": 2 * _TITLE}),
+                _with(add, title=titles, bullets=_bullets(task), notes=False))
+    if count and len(slides) >= count.most:
+        return (_with(add, title=titles, bullets=_bullets(task), notes=False),)
+    wrong = [_with(add, title=titles, bullets=_bullets(task, items=_MOST_BULLETS + 2), notes=False)]
+    if not unspaced(task.text):
+        wrong.append(_with(add, title=titles, bullets=_bullets(task, words=(25, 30)), notes=False))
+    if count and len(slides) < count.least:
+        wrong.append(known["save_deck"])
+    if made := [slide.arguments["title"] for slide in slides if slide.name != "start_deck"]:
+        wrong.append(_with(add, title=_enum(made), bullets=_bullets(task), notes=False))
+    return tuple(wrong)
+
+
+def _slides(trajectory: Trajectory) -> list[Action]:
+    """The calls that made a slide, the title slide too."""
+    return [step.action for step in trajectory.steps if step.action and "title" in step.action.arguments
+            and step.observation and step.observation.ok]
+
+
+def _bullets(task: Task, first: Sequence[str] = (), *, items: int = _BULLETS, words: tuple[int, int] = _WORDS
+             ) -> dict[str, Any]:
+    """The schema of so many bullets, of which the first may be given."""
+    text = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": words})}
+    return {"type": "array", "prefixItems": [_enum(first) or text, *[text] * (items - 1)]}
 
 
 def _said(text: str, slides: Sequence[Action]) -> bool:
