@@ -6,8 +6,8 @@ The loop of `autorl improve` runs on slides/learn, from the bare model and an em
 LoRA on one success of each task that has one, half of them with exemplars in the prompt, the gate, on one task of each
 held-out career. Then slides/held_out is asked of the bare model, free-form without exemplars (`ner_before`) and
 constrained with them (`score_constrained_base`), and of the distilled one, free-form without exemplars (`ner_after`,
-`score_after`) and with them. None of that is guided. Called again it goes on where it was ended. `loop_minutes` are of
-collecting, training and the gate, on this machine.
+`score_after`) and with them, and constrained with them, which is what `autorl solve` asks. None of that is guided.
+Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
 
 What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
 grammar, replay, the guide, and a penalty on repetition, which free-form stands against every bracket that has to be
@@ -54,7 +54,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                         memory=store, seeds=options.seeds, product=".pptx")
 
     before = asked(done.start, FREE, BASE)
-    after = asked(done.rulings[-1].new, FREE, WITH)  # the last one, whatever the gate said of it
+    after = asked(done.rulings[-1].new, FREE, WITH, BASE)  # the last one, whatever the gate said of it
     spent = of_the_loop(rounds.read(loop / improve.LEDGER))
     spent["loop_minutes"]["goal"] = "<= 60"
     figures = {
@@ -63,8 +63,10 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         "success_before": figure(mean(runs(before[FREE], "success"), share=True)),
         "success_constrained_base": figure(mean(runs(before[BASE], "success"), share=True)),
         "success_after": figure(mean(runs(after[FREE], "success"), share=True)),
+        "success_constrained_after": figure(mean(runs(after[BASE], "success"), share=True)),
         "score_constrained_base": figure(mean(runs(before[BASE], "score"))),
         "score_after": figure(mean(runs(after[FREE], "score"))),
+        "score_constrained_after": figure(mean(runs(after[BASE], "score"))),
         "score_ratio": figure(ratio(runs(after[FREE], "score"), runs(before[BASE], "score")), goal=">= 1.3"),
         "prompt_token_ratio": figure(
             ratio(runs(after[FREE], "prompt_tokens"), runs(before[BASE], "prompt_tokens")), goal="<= 0.2"),

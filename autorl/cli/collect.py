@@ -21,6 +21,8 @@ def collect(
     tools: Annotated[list[str] | None, typer.Option(help="A tool pack, NAME or NAME:GROUP; may be given again. "
                                                          "[default: slides]")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Past successes to recall. [default: 2]")] = None,
+    format: Annotated[str | None, typer.Option(help="react, act, structured or native. [default: what the policy "
+                                                    "learned, or react]")] = None,
     temperature: Annotated[float | None, typer.Option(help="Of the first attempt. [default: 0.7]")] = None,
     constrained: Annotated[bool | None, typer.Option(
         "--constrained/--free", help="Whether a grammar holds the model to the format. [default: constrained]",
@@ -52,7 +54,8 @@ def collect(
     wanted = task_sets.judged_by(found.tasks, verifier)
     chosen = settings.resolve({
         "model": model, "policy": policy, "base_url": base_url, "tools": tuple(tools) if tools else None, "k": k,
-        "temperature": temperature, "constrained": constrained, "max_steps": max_steps, "store": store,
+        "format": format, "temperature": temperature, "constrained": constrained, "max_steps": max_steps,
+        "store": store,
     })
     where = executor(on, address, store)
     kept = open_store(store)

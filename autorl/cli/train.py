@@ -28,7 +28,7 @@ Rows = Annotated[Path | None, typer.Option("--dataset", help="A data set made be
 TaskSet = Annotated[str | None, typer.Option("--tasks", help="Learn from runs of this task set only, such as "
                                                              "slides/learn.")]
 Format = Annotated[str | None, typer.Option(help="How the policy will be asked. [default: the settings' format, "
-                                                 "or react]", show_default=False)]
+                                                 "that of the policy that stands, or react]", show_default=False)]
 MaxTokens = Annotated[int, typer.Option(min=64, help="Of a row; longer ones are left out, never cut.")]
 Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the rows, at most.")]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="At its highest.")]
@@ -63,7 +63,7 @@ def dataset(
     from autorl.train.base import load_tokenizer, torch_weights
 
     kept = open_store(store)
-    choice = _choice(tasks, format, per_task, exemplars_share, max_tokens, without)
+    choice = _choice(lambda: kept, base, tasks, format, per_task, exemplars_share, max_tokens, without)
     made = datasets.make(kept, out, choice, tokenizer=load_tokenizer(torch_weights(base)))
     if as_json:
         give({"folder": str(out), **made.manifest})
@@ -97,7 +97,7 @@ def sft(
 
     kept = _opened(store)
     hyper = Hyper()
-    choice = _choice(tasks, format, per_task, exemplars_share, max_tokens, without)
+    choice = _choice(kept, base, tasks, format, per_task, exemplars_share, max_tokens, without)
     if again:
         base, choice, hyper = ranks.from_first(
             lambda: training.again(policies.training(policies.find(kept(), again).id)))
@@ -144,7 +144,7 @@ def preference(
     kept = _opened(store)
     begin = ranks.from_first(lambda: policies.find(kept(), start) if start else None)
     hyper = _changed(training.HYPER, epochs, learning_rate, batch, at_once or (2 if method == "kto" else None), seed)
-    pairing = _pairing(tasks, format, per_task, max_tokens, runs, since)
+    pairing = _pairing(kept, base, tasks, format, per_task, max_tokens, runs, since)
     found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept(), folder, pairing,
                                                                             tokenizer=tokenizer))
     if not as_json:
@@ -170,7 +170,7 @@ def reward(
 
     kept = _opened(store)
     hyper = _changed(training.HYPER, epochs, learning_rate, batch, at_once, seed)
-    pairing = _pairing(tasks, None, per_task, max_tokens, None, None)
+    pairing = _pairing(kept, base, tasks, None, per_task, max_tokens, None, None)
     found = _rows(rows, kept, base, lambda folder, tokenizer: training.make(kept(), folder, pairing,
                                                                             tokenizer=tokenizer))
     if not as_json:
@@ -187,27 +187,30 @@ def reward(
         say("That may be chance: it is not let judge anything. Train it on more runs.", style="yellow")
 
 
-def _choice(tasks: str | None, format: str | None, per_task: int | None, share: float | None, max_tokens: int,
-            without: list[str] | None) -> "Choice":
-    from autorl.formats import DEFAULT
-    from autorl.settings import resolve
+def _choice(store: "Callable[[], ReplayStore]", base: str, tasks: str | None, format: str | None, per_task: int | None,
+            share: float | None, max_tokens: int, without: list[str] | None) -> "Choice":
     from autorl.train.dataset import Choice
 
     given: dict[str, Any] = {"per_task": per_task, "exemplars": share}
-    return Choice(format=resolve({"format": format}).format or DEFAULT, max_tokens=max_tokens,
-                  without=tuple(without or ()), tasks=_ids(tasks),
-                  **{name: value for name, value in given.items() if value is not None})
+    return Choice(format=_format(store, base, format), max_tokens=max_tokens, without=tuple(without or ()),
+                  tasks=_ids(tasks), **{name: value for name, value in given.items() if value is not None})
 
 
-def _pairing(tasks: str | None, format: str | None, per_task: int | None, max_tokens: int, runs: list[str] | None,
-             since: str | None) -> "Pairing":
-    from autorl.formats import DEFAULT
-    from autorl.settings import resolve
+def _pairing(store: "Callable[[], ReplayStore]", base: str, tasks: str | None, format: str | None,
+             per_task: int | None, max_tokens: int, runs: list[str] | None, since: str | None) -> "Pairing":
     from autorl.train.pairs import Pairing
 
     given = {"per_task": per_task} if per_task else {}
-    return Pairing(format=resolve({"format": format}).format or DEFAULT, max_tokens=max_tokens, tasks=_ids(tasks),
+    return Pairing(format=_format(store, base, format), max_tokens=max_tokens, tasks=_ids(tasks),
                    runs=tuple(runs) if runs else None, since=_moment(since), **given)
+
+
+def _format(store: "Callable[[], ReplayStore]", base: str, given: str | None) -> str:
+    """The format that is given, here or in the settings; else that of the policy that stands for the base now."""
+    from autorl.settings import resolve
+    from autorl.train.policies import format_to_learn
+
+    return resolve({"format": given}).format or ranks.from_first(lambda: format_to_learn(store(), base))
 
 
 def _ids(tasks: str | None) -> tuple[str, ...] | None:

@@ -15,7 +15,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from autorl import formats
 from autorl.agent import Agent
 from autorl.bench.episode import tools_for
 from autorl.bench.ledger import Episode, Ledger
@@ -246,7 +245,8 @@ def distil(plan: Plan, hyper: Any = None, choice: Any = None) -> Train:
             made = dataset.Dataset.read(rows)
         except UsageError:  # there is none yet, or a kill left half of one
             shutil.rmtree(rows, ignore_errors=True)
-            chosen = replace(choice or dataset.Choice(format=plan.chosen.format or formats.DEFAULT), tasks=tuple(tasks))
+            format = plan.chosen.format or policies.format_to_learn(store, plan.base, plan.chosen.policy)
+            chosen = replace(choice or dataset.Choice(format=format), tasks=tuple(tasks))
             made = dataset.make(store, rows, chosen, tokenizer=base.load_tokenizer(base.torch_weights(plan.base)))
         tell(f"Training on {len(made.rows)} rows; left out: {made.manifest['dropped'] or 'nothing'}")
         trained = apart.train(made, folder / "adapter", base=plan.base, hyper=hyper or Hyper(), watch=lambda at: tell(

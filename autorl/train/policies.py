@@ -14,8 +14,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+from autorl import formats
 from autorl.errors import AutorlError, UnknownName, UsageError
-from autorl.models.local import ADAPTER, SUMS, TRAINING, brought, policies_folder, policy_folder, split
+from autorl.models.local import (
+    ADAPTER,
+    SUMS,
+    TRAINING,
+    brought,
+    learned_format,
+    policies_folder,
+    policy_folder,
+    split,
+)
 from autorl.replay.lineage import Kept
 from autorl.replay.store import ReplayStore
 from autorl.train.adapters import CONFIG, WEIGHTS, Adapter, Base, base_of, check, read, to_gguf
@@ -150,6 +160,18 @@ def _standing(store: ReplayStore, base: str) -> str | None:
         if not there and (policy := bring(store)):
             store.promote(base, policy, why="it comes with autorl", who=AUTORL)
     return store.promoted(base)
+
+
+def format_to_learn(store: ReplayStore, base: str, wanted: str | None = None) -> str:
+    """The format for a new policy of `base`, where none is wanted: that of the policy in whose place it may come.
+
+    wanted: as for `in_force`
+    """
+    try:
+        stands = in_force(store, base, wanted)
+    except UsageError:  # its files are lost, which is no reason not to train another
+        stands = base
+    return learned_format(stands) or formats.DEFAULT
 
 
 def delete(store: ReplayStore, name: str) -> Kept:

@@ -14,7 +14,7 @@ from autorl import Agent, Recall, ReplayStore, content
 from autorl.errors import AutorlError, ModelUnavailable, UnknownName, UsageError
 from autorl.models.local import policies_folder, sound_adapter
 from autorl.train import policies
-from autorl.train.policies import add, delete, find, in_force
+from autorl.train.policies import add, delete, find, format_to_learn, in_force
 from tests import needs
 from tests.children import started
 from tests.conformance.stores import write
@@ -62,6 +62,14 @@ def test_local_is_the_policy_that_autorl_brings_until_somebody_says_otherwise(
     assert in_force(store, "local") == f"local+{ours}"
     store.promote("local", None, why="no policy at all", who="me")
     assert in_force(store, "local") == "local"
+
+
+def test_what_is_trained_learns_the_format_of_what_it_may_replace(store: ReplayStore, ours: str) -> None:
+    assert format_to_learn(store, "local") == "act"
+    assert [format_to_learn(store, *asked) for asked in (("local", "none"), ("vllm:other",))] == ["react", "react"]
+    shutil.rmtree(policies.policy_folder(ours))
+    store.promote("local", ours, why="although it is lost", who="me")
+    assert format_to_learn(store, "local") == "react"
 
 
 def test_a_later_autorl_brings_another_policy(tmp_path: Path, store: ReplayStore, ours: str) -> None:
