@@ -5,7 +5,8 @@ Written here, and not taken from llama.cpp's converter, because the grammar must
 list: a small model that may repeat itself without end does. The subset is what pydantic makes of hints;
 rules that a grammar cannot carry (patterns, formats, wide ranges) are left to the check of the arguments.
 
-A string may have a rule of our own: `words`, the fewest and the most of them. Where characters are counted, a small
+A string may have rules of our own: `words`, the fewest and the most of them, and with it `begins`, texts of which one
+stands before them. Where characters are counted, a small
 model is cut off in the middle of a word; where words are, it mostly comes to an end by itself.
 """
 
@@ -93,7 +94,9 @@ class Grammar:
         if "words" in schema:
             least, most = schema["words"]
             word, end = self._primitive("word"), self._primitive("end")
-            return f'"\\"" ({word} ","? " "){{{least - 1},{most - 1}}} {end} "\\""'
+            begun = f"({' | '.join(literal(_dump(text)[1:-1] + ' ') for text in schema['begins'])}) " \
+                if schema.get("begins") else ""
+            return f'"\\"" {begun}({word} ","? " "){{{least - 1},{most - 1}}} {end} "\\""'
         least, most = schema.get("minLength", 0), schema.get("maxLength", STRING_LENGTH)
         if (least, most) == (0, STRING_LENGTH):
             return self._primitive("string")

@@ -32,6 +32,7 @@ def some_value(schema: dict[str, Any], number: int) -> Any:
     if schema["type"] == "number":
         return number
     text = f"Point {number} on {'abcdefghijklmnopqrstuvwxyz'[number % 26] * 3}"
+    text = " ".join([*schema.get("begins", ())[:1], text])
     text += " and more" * max(schema.get("words", (0,))[0] - 4, schema.get("minLength", 0) // 9)
     return text[: schema.get("maxLength")]
 

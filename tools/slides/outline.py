@@ -1,8 +1,9 @@
 """What comes next on the way to a deck that holds what its task asks for: what guided runs may choose from.
 
 The slides are those that the task names, in its order and under its words; a table or a chart stands where the task
-tells its data, at the latest where no other slide is left, and shows those data. All else that is said on the slides is
-the policy's own. `mistakes` are those that small policies make most when they are left to themselves.
+tells its data, at the latest where no other slide is left, and shows those data. As long as the task says more, a slide
+begins with something of that, and the policy goes on from there; all else on the slides is its own. `mistakes` are
+those that small policies make most when they are left to themselves.
 """
 
 import re
@@ -18,6 +19,8 @@ _TITLE, _BULLET, _LABEL = 60, 90, 24
 _BULLETS, _MOST_BULLETS, _LABELS = 3, 5, 6
 _WORDS = (3, 9)
 """Words of a bullet: half of what there is room for, as a policy that learns from it writes more now and then."""
+_BEGINNING, _GOES_ON = 52, (2, 5)
+"""Characters of what the task says that a bullet may begin with, and words that go on from there."""
 _SHOWING = {"add_table": "tables", "add_chart": "charts"}
 _VISUAL = re.compile(r"\b(?:tables?|charts?|graphs?)\b", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
@@ -43,7 +46,8 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     room = max(0, count.most - len(slides)) if count else len(sections)
     if not room or "add_slide" not in known:
         return (known["save_deck"],) if "save_deck" in known else tools
-    titles = sections[:1] or [clause for clause in _clauses(task) if not _said(clause, slides)]
+    told = [clause for clause in _clauses(task) if not _said(clause, slides)]
+    titles = sections[:1] or told[::2]
     lacking = [tool for tool, what in _SHOWING.items()
                if tool in known and sum(slide.name == tool for slide in slides) < getattr(asked, what)]
     if lacking and (room <= len(lacking) or (sections and _tells_data(task, sections[0]))):
@@ -52,7 +56,11 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
     due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
     due = due or (points if room - len(lacking) <= len(points) else [])
-    return (_with(known["add_slide"], title=_enum(titles), bullets=_bullets(task, due[:1]), notes=bool(asked.notes)),)
+    unsaid = [begin for clause in (told if sections else told[1::2]) if not _begun(
+        begin := _end_of(clause, _BEGINNING), slides) and not any(nearly(clause, each) for each in asked.sections)]
+    near = [clause for clause in unsaid if titles and shares(_telling(clause), _telling(titles[0]))]
+    bullets = _bullets(task, due[:1], begins=(near or unsaid)[:2])
+    return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes=bool(asked.notes)),)
 
 
 def mistakes(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
@@ -85,17 +93,26 @@ def _slides(trajectory: Trajectory) -> list[Action]:
             and step.observation and step.observation.ok]
 
 
-def _bullets(task: Task, first: Sequence[str] = (), *, items: int = _BULLETS, words: tuple[int, int] = _WORDS
-             ) -> dict[str, Any]:
-    """The schema of so many bullets, of which the first may be given."""
-    text = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": words})}
-    return {"type": "array", "prefixItems": [_enum(first) or text, *[text] * (items - 1)]}
+def _bullets(task: Task, first: Sequence[str] = (), *, begins: Sequence[str] = (), items: int = _BULLETS,
+             words: tuple[int, int] = _WORDS) -> dict[str, Any]:
+    """The schema of so many bullets, the first of them one of `first`, or such as begins with one of `begins`."""
+    own = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": words})}
+    begun = {**own, "words": _GOES_ON, "begins": [_capital(text) for text in begins]} if begins else own
+    return {"type": "array", "prefixItems": [_enum(first) or begun, *[own] * (items - 1)]}
 
 
 def _said(text: str, slides: Sequence[Action]) -> bool:
     """Whether a title or a bullet says `text` already."""
-    return any(nearly(text, said) for slide in slides
-               for said in (str(slide.arguments["title"]), *map(str, slide.arguments.get("bullets", ()))))
+    return any(nearly(text, said) for slide in slides for said in (str(slide.arguments["title"]), *_bullets_of(slide)))
+
+
+def _begun(text: str, slides: Sequence[Action]) -> bool:
+    """Whether a bullet begins with `text`."""
+    return any(bullet.casefold().startswith(text.casefold()) for slide in slides for bullet in _bullets_of(slide))
+
+
+def _bullets_of(slide: Action) -> list[str]:
+    return [str(bullet) for bullet in slide.arguments.get("bullets", ())]
 
 
 def _clauses(task: Task) -> list[str]:
