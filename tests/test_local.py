@@ -73,6 +73,16 @@ def test_a_string_that_is_bounded_by_words_has_no_more_and_no_fewer(embedded: Lo
     assert len(words[-1].rstrip(".!?")) >= 3
 
 
+def test_a_string_may_begin_with_what_is_given_and_goes_on_in_words(embedded: Local) -> None:
+    rules = Grammar()
+    grammar = rules.text(rules.value({"type": "string", "words": (2, 4), "begins": ['A "hive"', "Bees"]}))
+    for seed in range(3):
+        said = json.loads(embedded.complete(ask("Tell me of bees.", max_tokens=200, temperature=1.5, seed=seed,
+                                          grammar=grammar)).text)
+        begun = next(text for text in ('A "hive" ', "Bees ") if said.startswith(text))
+        assert 2 <= len(said.removeprefix(begun).split(" ")) <= 4
+
+
 def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local) -> None:
     began = time.monotonic()
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
