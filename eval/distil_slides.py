@@ -1,6 +1,6 @@
 """From replay to weights on the slide tasks: what the loop makes of the embedded model, on tasks it never learned from.
 
-    python eval/distil_slides.py [--rounds 1] [--attempts 2] [--seeds 0 1 2] [--folder DIR] [--no-keep]
+    python eval/distil_slides.py [--rounds 1] [--attempts 2] [--seeds 0 1 2] [--folder DIR] [--no-keep] [--publish]
 
 The loop of `autorl improve` runs on slides/learn, from the bare model and an empty store: guided attempts with replay,
 LoRA on one success of each task that has one, half of them with exemplars in the prompt, the gate, on one task of each
@@ -8,6 +8,8 @@ held-out career. Then slides/held_out is asked of the bare model, free-form with
 constrained with them (`score_constrained_base`), and of the distilled one, free-form without exemplars (`ner_after`,
 `score_after`) and with them, and constrained with them, which is what `autorl solve` asks. None of that is guided.
 Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
+`--publish` puts the distilled policy into policies/, as what `local` uses unless told otherwise, with these figures on
+its card.
 
 What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
 grammar, replay, the guide, and a penalty on repetition, which free-form stands against every bracket that has to be
@@ -15,15 +17,19 @@ closed (FREELY). Thoughts of so small a model say nothing: they are left out.
 """
 
 import argparse
+import shutil
+from pathlib import Path
 from typing import Any
 
 from distilling import episodes, figure, keep_what_is_measured, known, of_the_loop, runs, say
+from kept import show
 
 from autorl import tasks
 from autorl.bench.statistics import difference, mean, ratio
+from autorl.models.local import split
 from autorl.replay.store import ReplayStore
 from autorl.settings import Settings
-from autorl.train import improve, rounds
+from autorl.train import improve, policies, rounds
 from autorl.train.dataset import Choice
 from autorl.train.hyper import Hyper
 
@@ -34,6 +40,17 @@ ASKED = {"policy": "none", "max_steps": 14, "max_tokens": 400, "format": "act"}
 and no call that is of use 400 tokens."""
 FREELY = {"repetition": 1.0}
 """And what is different without a grammar. The loop's own gate has the embedded model's usual penalty there, too."""
+POLICIES = Path(__file__).resolve().parent.parent / "policies"
+TOLD = """
+## What it is worth
+
+On the 20 held-out tasks of the slides pack, three times each, as `python eval/distil_slides.py --publish` measured it,
+which makes this policy again:
+
+```
+{figures}
+```
+"""
 
 
 def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -74,13 +91,19 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         **spent,
     }
     store.close()
-    return known(figures)
+    figures = known(figures)
+    if options.publish:
+        policy = str(split(done.rulings[-1].new)[1])
+        shutil.rmtree(POLICIES, ignore_errors=True)
+        say(f"Published as {policies.publish(policy, POLICIES, told=TOLD.format(figures=show(figures)))}")
+    return figures
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--attempts", type=int, default=2, help="at each of the 80 learning tasks, in a round")
+    parser.add_argument("--publish", action="store_true", help="put the policy into policies/")
     parser.add_argument("--tasks", type=int, help="of each set, for a trial; all of them by default")
     keep_what_is_measured("distil-slides", parser, measured)
 
