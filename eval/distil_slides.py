@@ -70,8 +70,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                         {name: plan.chosen.model_copy(update=changes) for name, changes in how.items()}, held_out,
                         memory=store, seeds=options.seeds, product=".pptx")
 
-    before = asked(done.start, FREE, BASE)
     after = asked(done.rulings[-1].new, FREE, WITH, BASE)  # the last one, whatever the gate said of it
+    before = asked(done.start, FREE, BASE)
     spent = of_the_loop(rounds.read(loop / improve.LEDGER))
     spent["loop_minutes"]["goal"] = "<= 60"
     figures = {
