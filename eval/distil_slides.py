@@ -94,7 +94,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     figures = known(figures)
     if options.publish:
         policy = str(split(done.rulings[-1].new)[1])
-        shutil.rmtree(POLICIES, ignore_errors=True)
+        for other in POLICIES.glob("policy@*"):
+            shutil.rmtree(other)
         say(f"Published as {policies.publish(policy, POLICIES, told=TOLD.format(figures=show(figures)))}")
     return figures
 
