@@ -61,7 +61,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     # The rows are few and long: in batches of eight they make two dozen steps, which do not teach so much as the form.
-    train = improve.distil(plan, Hyper(batch=2, epochs=2), Choice(format="act", per_task=1, max_tokens=2560))
+    train = improve.distil(plan, Hyper(batch=1, epochs=2), Choice(format="act", per_task=1, max_tokens=2560))
     done = improve.improve(store, loop, learn, held_out[::2], plan, concurrency=2, train=train, tell=say)
 
     def asked(model: str, *settings: str) -> dict[str, Any]:
