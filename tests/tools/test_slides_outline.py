@@ -17,6 +17,7 @@ content.load_pack("slides")
 from autorl_tools.slides.checker import SlidesVerifier  # noqa: E402
 from autorl_tools.slides.outline import mistakes, offered  # noqa: E402
 from autorl_tools.slides.requirements import wanted  # noqa: E402
+from autorl_tools.slides.wording import unspaced  # noqa: E402
 
 HELD = {"slides", "tables", "charts", "coverage", "audience", "titles", "opens"}
 
@@ -104,6 +105,8 @@ def test_no_task_is_too_odd_for_it(text, begun):
     for tool in left:
         Grammar().value(tool.parameters)
         jsonschema.Draft202012Validator.check_schema(tool.parameters)
+        (first, *_) = tool.parameters["properties"].get("bullets", {}).get("prefixItems", [{}])
+        assert all(text.strip() and not unspaced(text) for text in first.get("begins", ()))
         assert all(0 < len(label) <= 24 for labels in tool.parameters["properties"].get("labels", {}).get("enum", ())
                    for label in labels)
 

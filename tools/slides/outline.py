@@ -56,8 +56,9 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
     points = [point for point in asked.points if len(point) <= _BULLET and not _said(point, slides)]
     due = [point for point in points if titles and shares(_telling(point), _telling(titles[0]))]
     due = due or (points if room - len(lacking) <= len(points) else [])
-    unsaid = [begin for clause in (told if sections else told[1::2]) if not _begun(
-        begin := _end_of(clause, _BEGINNING), slides) and not any(nearly(clause, each) for each in asked.sections)]
+    unsaid = [begin for clause in (told if sections else told[1::2])
+              if (begin := _end_of(clause, _BEGINNING)) and not _begun(begin, slides)
+              and not unspaced(clause) and not any(nearly(clause, section) for section in asked.sections)]
     near = [clause for clause in unsaid if titles and shares(_telling(clause), _telling(titles[0]))]
     bullets = _bullets(task, due[:1], begins=(near or unsaid)[:2])
     return (_with(known["add_slide"], title=_enum(titles), bullets=bullets, notes=bool(asked.notes)),)
