@@ -6,10 +6,10 @@ The loop of `autorl improve` runs on slides/learn, from the bare model and an em
 LoRA on one success of each task that has one, half of them with exemplars in the prompt, the gate, on one task of each
 held-out career. Then slides/held_out is asked of the bare model, free-form without exemplars (`ner_before`) and
 constrained with them (`score_constrained_base`), and of the distilled one, free-form without exemplars (`ner_after`,
-`score_after`) and with them, and constrained with them, which is what `autorl solve` asks. None of that is guided.
+`score_after`) and with them, and constrained with them, as `autorl solve` asks. None of that is guided.
 Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
-`--publish` puts the distilled policy into policies/, as what `local` uses unless told otherwise, with these figures on
-its card.
+`--publish` puts the distilled policy into policies/, if the gate let it in, as what `local` uses unless told otherwise,
+with these figures on its card.
 
 What is trained is what is asked: runs are collected, learned and measured with the same settings (ASKED), but for the
 grammar, replay, the guide, and a penalty on repetition, which free-form stands against every bracket that has to be
@@ -44,8 +44,8 @@ POLICIES = Path(__file__).resolve().parent.parent / "policies"
 TOLD = """
 ## What it is worth
 
-On the 20 held-out tasks of the slides pack, three times each, as `python eval/distil_slides.py --publish` measured it,
-which makes this policy again:
+On held-out tasks of the slides pack, as `AUTORL_THREADS=2 python eval/distil_slides.py --publish` measured it, which
+makes such a policy again:
 
 ```
 {figures}
@@ -70,7 +70,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
                         {name: plan.chosen.model_copy(update=changes) for name, changes in how.items()}, held_out,
                         memory=store, seeds=options.seeds, product=".pptx")
 
-    after = asked(done.rulings[-1].new, FREE, WITH, BASE)  # the last one, whatever the gate said of it
+    last = done.rulings[-1]
+    after = asked(last.new, FREE, WITH, BASE)  # whatever the gate said of it
     before = asked(done.start, FREE, BASE)
     spent = of_the_loop(rounds.read(loop / improve.LEDGER))
     spent["loop_minutes"]["goal"] = "<= 60"
@@ -92,8 +93,10 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     }
     store.close()
     figures = known(figures)
-    if options.publish:
-        policy = str(split(done.rulings[-1].new)[1])
+    policy = split(last.new)[1]
+    if options.publish and not last.passed:
+        say(f"The gate did not let {policy} in: nothing is published")
+    elif options.publish and policy:
         for other in POLICIES.glob("policy@*"):
             shutil.rmtree(other)
         say(f"Published as {policies.publish(policy, POLICIES, told=TOLD.format(figures=show(figures)))}")

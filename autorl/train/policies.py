@@ -75,7 +75,8 @@ def bring(store: ReplayStore) -> str | None:
         return None
     if folder.name not in {kept.id for kept in store.policies()}:
         about = _training(folder)
-        store.keep_policy(folder.name, base=about["base"], trained_on=about["runs"], dataset=about["dataset"])
+        store.keep_policy(folder.name, base=about.get("base", "local"), adapter=about.get("adapter_sha256"),
+                          trained_on=dict.fromkeys(about.get("runs", ())), dataset=about.get("dataset", ""))
     return folder.name
 
 

@@ -65,7 +65,10 @@ def offered(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSp
 
 
 def mistakes(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolSpec, ...]:
-    """Calls of these tools that are refused as things stand, each so narrow that whatever is said is."""
+    """Calls of these tools that are refused as things stand, whatever is said in them.
+
+    But for a title that stands there already: a policy that insists on one gets it.
+    """
     known = {tool.name: tool for tool in tools}
     if not {"start_deck", "add_slide", "save_deck"} <= known.keys():
         return ()
@@ -74,13 +77,12 @@ def mistakes(tools: tuple[ToolSpec, ...], trajectory: Trajectory) -> tuple[ToolS
     add = known["add_slide"]
     titles = _enum([section for section in asked.sections if len(section) <= _TITLE and not _said(section, slides)][:1])
     if not slides:
-        return (_with(known["start_deck"], title={"type": "string", "minLength": _TITLE + 10, "maxLength": 2 * _TITLE}),
+        return (_with(known["start_deck"], title=_too_long(_TITLE)),
                 _with(add, title=titles, bullets=_bullets(task), notes=False))
     if count and len(slides) >= count.most:
         return (_with(add, title=titles, bullets=_bullets(task), notes=False),)
-    wrong = [_with(add, title=titles, bullets=_bullets(task, items=_MOST_BULLETS + 2), notes=False)]
-    if not unspaced(task.text):
-        wrong.append(_with(add, title=titles, bullets=_bullets(task, words=(25, 30)), notes=False))
+    wrong = [_with(add, title=titles, bullets=bullets, notes=False) for bullets in (
+        _bullets(task, items=_MOST_BULLETS + 2), {"type": "array", "prefixItems": [_too_long(_BULLET)] * _BULLETS})]
     if count and len(slides) < count.least:
         wrong.append(known["save_deck"])
     if made := [slide.arguments["title"] for slide in slides if slide.name != "start_deck"]:
@@ -94,12 +96,16 @@ def _slides(trajectory: Trajectory) -> list[Action]:
             and step.observation and step.observation.ok]
 
 
-def _bullets(task: Task, first: Sequence[str] = (), *, begins: Sequence[str] = (), items: int = _BULLETS,
-             words: tuple[int, int] = _WORDS) -> dict[str, Any]:
+def _bullets(task: Task, first: Sequence[str] = (), *, begins: Sequence[str] = (), items: int = _BULLETS
+             ) -> dict[str, Any]:
     """The schema of so many bullets, the first of them one of `first`, or such as begins with one of `begins`."""
-    own = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": words})}
+    own = {"type": "string", **({"maxLength": _BULLET // 2} if unspaced(task.text) else {"words": _WORDS})}
     begun = {**own, "words": _GOES_ON, "begins": [_capital(text) for text in begins]} if begins else own
     return {"type": "array", "prefixItems": [_enum(first) or begun, *[own] * (items - 1)]}
+
+
+def _too_long(most: int) -> dict[str, Any]:
+    return {"type": "string", "minLength": most + 10, "maxLength": 2 * most}
 
 
 def _said(text: str, slides: Sequence[Action]) -> bool:
