@@ -3,8 +3,8 @@
     python eval/distil_slides.py [--rounds 1] [--attempts 2] [--seeds 0 1 2] [--folder DIR] [--no-keep] [--publish]
 
 The loop of `autorl improve` runs on slides/learn, from the bare model and an empty store: guided attempts with replay,
-LoRA on one success of each task that has one, half of them with exemplars in the prompt, the gate, on one task of each
-held-out career. Then slides/held_out is asked of the bare model, free-form without exemplars (`ner_before`) and
+LoRA on one success of each task that has one, a quarter of them with exemplars in the prompt, the gate, on one task of
+each held-out career. Then slides/held_out is asked of the bare model, free-form without exemplars (`ner_before`) and
 constrained with them (`score_constrained_base`), and of the distilled one, free-form without exemplars (`ner_after`,
 `score_after`) and with them, and constrained with them, as `autorl solve` asks. None of that is guided.
 Called again it goes on where it was ended. `loop_minutes` are of collecting, training and the gate, on this machine.
@@ -61,7 +61,8 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     # The rows are few and long: in batches of eight they make two dozen steps, which do not teach so much as the form.
-    train = improve.distil(plan, Hyper(batch=1, epochs=2), Choice(format="act", per_task=1, max_tokens=2560))
+    chosen = Choice(format="act", per_task=1, exemplars=0.25, max_tokens=2560)
+    train = improve.distil(plan, Hyper(batch=1, epochs=2), chosen)
     done = improve.improve(store, loop, learn, held_out[::2], plan, concurrency=2, train=train, tell=say)
 
     def asked(model: str, *settings: str) -> dict[str, Any]:
