@@ -220,6 +220,27 @@ def test_a_server_that_stays_away_is_told_with_the_remedy(fragile: Server, monke
     assert len(store.get(run.id).steps) == 1
 
 
+def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(
+    fragile: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = postgres_store.Postgres._prepare_meaning
+    starting = threading.Thread(target=fragile.start)
+    attempts = []
+
+    def prepared(opened: postgres_store.Postgres) -> bool:
+        attempts.append(1)
+        if len(attempts) == 1:
+            fragile.crash()
+            threading.Timer(0.5, starting.start).start()
+        return prepare(opened)
+
+    monkeypatch.setattr(postgres_store.Postgres, "_prepare_meaning", prepared)
+    store = ReplayStore(fragile.url)
+    assert len(attempts) > 1
+    assert store._database.meaning == bool(fragile.ask("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"))
+    starting.join()
+
+
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_server_that_is_restarted_under_load(fragile: Server, tmp_path: Path) -> None:
     said = tmp_path / "said"

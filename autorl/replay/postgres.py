@@ -70,13 +70,14 @@ class Postgres(Database):
             connection.execute("SET random_page_cost TO 1.1")
             connection.execute("SET jit TO off")  # no question here is so long that compiling it would pay
             connection.commit()
+            self._reached = True
 
         self._views = self._engine.execution_options(isolation_level="REPEATABLE READ")
-        self._closed = False
+        self._reached = self._closed = False
         self._words = Words(self._ask_all)
         self._indexed: dict[str, bool] = {}  # by model, as it was when its vectors were first searched
-        self._again(self._migrate, _starts)
-        self.meaning = self._prepare_meaning()
+        self._again(self._migrate)
+        self.meaning = self._again(self._prepare_meaning)
 
     def close(self) -> None:
         self._closed = True
@@ -253,19 +254,24 @@ class Postgres(Database):
                 connection.exec_driver_sql("ALTER TABLE embeddings ADD COLUMN IF NOT EXISTS meaning vector")
                 for table in ("embeddings", "embedding_blocks", "embedders"):  # they are made again, with the column
                     connection.exec_driver_sql(f"DELETE FROM {table}")
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if _passes(error.__cause__):
+                raise
             return False  # not this user's to make; `autorl doctor` says so
         return True
 
-    def _again(self, attempt: Callable[[], T], passes: "Callable[[BaseException | None], bool] | None" = None) -> T:
-        """What `attempt` gives; it is repeated while the server is away, for `PATIENCE` seconds."""
+    def _again(self, attempt: Callable[[], T]) -> T:
+        """What `attempt` gives; it is repeated while the server is away, for `PATIENCE` seconds.
+
+        Before it was reached, only while it starts: what is not there may be a wrong URL.
+        """
         deadline = time.monotonic() + database.PATIENCE
         wait = 0.01
         while True:
             try:
                 return attempt()
             except StoreUnavailable as error:
-                if self._closed or not (passes or _passes)(error.__cause__):
+                if self._closed or not (_passes if self._reached else _starts)(error.__cause__):
                     raise
                 if time.monotonic() + wait > deadline:
                     error.remedy = ("Start the server again. What was acknowledged is kept, and a run goes on with "
