@@ -277,8 +277,10 @@ def sound_adapter(policy: str) -> Path:
     folder = policy_folder(policy)
     path = folder / ADAPTER
     if not path.is_file():
-        known = [found.parent.name for found in policies_folder().glob(f"policy@*/{ADAPTER}")]
-        raise UnknownName("policy", policy, known, f"(in {policies_folder()})")
+        known = {found.parent.name for found in policies_folder().glob(f"policy@*/{ADAPTER}")}
+        if ours := brought():
+            known.add(ours.name)
+        raise UnknownName("policy", policy, sorted(known), f"(in {policies_folder()})")
     with path.open("rb") as file:
         told = f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {ADAPTER}"
     sums = folder / SUMS

@@ -51,6 +51,8 @@ def test_local_is_the_policy_that_autorl_brings_until_somebody_says_otherwise(
     assert in_force(store, "local", "none") == "local"
     assert [(step.policy, step.who) for step in store.promotions("local")] == [(ours, "autorl")]
     assert sound_adapter(ours).is_file()
+    with pytest.raises(UnknownName, match=f"no policy named 'policy@7'.*{ours}"):
+        sound_adapter("policy@7")
     assert policies.problems(ours) == []
     assert Agent(model=f"local+{ours}").policy.format.name == "act"
     kept = find(store, ours[:12])
