@@ -224,14 +224,14 @@ def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(
     fragile: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare = postgres_store.Postgres._prepare_meaning
-    starting = threading.Thread(target=fragile.start)
+    starting = threading.Timer(0.5, fragile.start)
     attempts = []
 
     def prepared(opened: postgres_store.Postgres) -> bool:
         attempts.append(1)
         if len(attempts) == 1:
             fragile.crash()
-            threading.Timer(0.5, starting.start).start()
+            starting.start()
         return prepare(opened)
 
     monkeypatch.setattr(postgres_store.Postgres, "_prepare_meaning", prepared)
