@@ -59,7 +59,8 @@ def rollout(run: Run, policy: Policy, tools: Toolset, limits: Limits, surroundin
 class Agent:
     """A policy, tools, and a memory of successes. Cheap, immutable, and safe to share between threads.
 
-    model: `provider:model` (see `autorl models list`), or a Model
+    model: `provider:model` (see `autorl models list`), or a Model. It is asked as it is named: what is promoted for it,
+        as the commands ask it, is `train.policies.in_force(store, "local")`
     tools: packs by name (`slides`, `slides:all`), tools, or plain functions
     store: where runs are kept and recalled from; None keeps nothing and recalls the packs' seeds only
     memory: where runs are recalled from, if not from `store`; nothing is written to it but vectors of its tasks

@@ -115,6 +115,7 @@ def promote(
     from autorl.train import policies
 
     kept = open_store(store)
+    policies.bring(kept)
     found = None if name == policies.NONE else policies.find(kept, name)
     policy, base = (found.id, found.base) if found else (None, base)
     kept.promote(base, policy, why=_said(why), who=_person(who))
@@ -128,7 +129,11 @@ def rollback(why: Annotated[str, typer.Option(help="Why; it is kept.", prompt="W
 
     For example: autorl policies rollback --why "it rambles"
     """
-    _stands(base, open_store(store).roll_back(base, why=_said(why), who=_person(who)), as_json)
+    from autorl.train import policies
+
+    kept = open_store(store)
+    policies.bring(kept)
+    _stands(base, kept.roll_back(base, why=_said(why), who=_person(who)), as_json)
 
 
 @app.command()

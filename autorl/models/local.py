@@ -285,8 +285,9 @@ def sound_adapter(policy: str) -> Path:
         told = f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {ADAPTER}"
     sums = folder / SUMS
     if not sums.is_file() or told not in sums.read_text("utf-8", "replace").splitlines():
-        raise ModelUnavailable(f"{path} is damaged: its hash is not the one in {SUMS}",
-                               f"Make it again from what else is there: autorl policies add {folder}")
+        remedy = ("Install autorl again, or ask the bare model: --policy none" if folder == brought()
+                  else f"Make it again from what else is there: autorl policies add {folder}")
+        raise ModelUnavailable(f"{path} is damaged: its hash is not the one in {SUMS}", remedy)
     return path
 
 

@@ -68,16 +68,17 @@ def add(store: ReplayStore, trained: Path, *, base: str | None = None, parent: s
     return policy
 
 
-def bring(store: ReplayStore) -> str | None:
-    """Have `store` know the policy that autorl brings for `local`; its name, or None where it brings none."""
+def bring(store: ReplayStore) -> None:
+    """Have `store` know the policy that autorl brings, and that it stands for `local` until somebody says otherwise."""
     folder = brought()
     if folder is None:
-        return None
+        return
     if folder.name not in {kept.id for kept in store.policies()}:
         about = _training(folder)
         store.keep_policy(folder.name, base=about.get("base", "local"), adapter=about.get("adapter_sha256"),
                           trained_on=dict.fromkeys(about.get("runs", ())), dataset=about.get("dataset", ""))
-    return folder.name
+    if store.promoted("local") != folder.name and all(step.who == AUTORL for step in store.promotions("local")):
+        store.promote("local", folder.name, why="it comes with autorl", who=AUTORL)
 
 
 def publish(policy: str, parent: Path, *, told: str = "") -> Path:
@@ -136,7 +137,8 @@ def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
     if wanted == NONE:
         return base
     if wanted is None:
-        policy = own or (_standing(store, base) if base.partition(":")[0] == "local" else None)
+        bring(store)
+        policy = own or (store.promoted(base) if base.partition(":")[0] == "local" else None)
     else:
         kept = find(store, wanted)
         if kept.base != base:
@@ -150,17 +152,6 @@ def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
         raise UsageError(f"{policy} is {how} for {base}, and its files are not in {policies_folder()}",
                          "Copy its folder from where it was trained, or ask the bare model: --policy none")
     return f"{base}+{policy}"
-
-
-def _standing(store: ReplayStore, base: str) -> str | None:
-    """What is promoted; where only autorl itself has promoted anything, what it brings today."""
-    said = store.promotions(base)
-    if base == "local" and not any(step.who != AUTORL for step in said):
-        now = store.promoted(base)
-        there = now is not None and (policy_folder(now) / ADAPTER).is_file()
-        if not there and (policy := bring(store)):
-            store.promote(base, policy, why="it comes with autorl", who=AUTORL)
-    return store.promoted(base)
 
 
 def format_to_learn(store: ReplayStore, base: str, wanted: str | None = None) -> str:

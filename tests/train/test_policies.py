@@ -12,7 +12,7 @@ import pytest
 
 from autorl import Agent, Recall, ReplayStore, content
 from autorl.errors import AutorlError, ModelUnavailable, UnknownName, UsageError
-from autorl.models.local import policies_folder, sound_adapter
+from autorl.models.local import ADAPTER, policies_folder, sound_adapter
 from autorl.train import policies
 from autorl.train.policies import add, delete, find, format_to_learn, in_force
 from tests import needs
@@ -88,7 +88,14 @@ def test_a_later_autorl_brings_another_policy(tmp_path: Path, store: ReplayStore
 def test_a_home_without_the_policy_that_autorl_brings_lists_and_finds_it(store: ReplayStore, ours: str) -> None:
     assert find(store, ours).base == "local"
     assert [kept.id for kept in store.policies()] == [ours]
-    assert store.promoted("local") is None, "to look does not promote"
+    assert store.promoted("local") == ours, "what is shown is what is asked"
+
+
+def test_what_autorl_brings_is_not_asked_when_it_is_damaged(store: ReplayStore, ours: str) -> None:
+    path = policies.policy_folder(ours) / ADAPTER
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ModelUnavailable, match=rf"{path} is damaged.*Install autorl again"):
+        sound_adapter(ours)
 
 
 def trained(tmp_path: Path, seed: int = 0, **training: object) -> Path:
