@@ -25,7 +25,7 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     learn = of(SAME, "train", (2, 3, 4, 5), options.learn)
     same, new = (of(worlds, "test", (3, 4, 5), options.asked) for worlds in (SAME, NEW))
     plan = rounds.Plan(rounds=options.rounds, attempts=options.attempts, successes=1, guided=True, seeds=(0,),
-                       measured=(), chosen=ASKED)
+                       measured=(), chosen=ASKED.model_copy(update={"policy": "none"}))
     store = ReplayStore(options.folder / "replay.db")
     loop = options.folder / "loop"
     done = improve.improve(store, loop, learn, same, plan, concurrency=2,

@@ -1,13 +1,16 @@
 """Twenty slide tasks with the embedded model, constrained, from an empty store: where learning starts from.
 
 Each task begins with nothing but the seeds of the slides pack, so the tasks do not help each other. Kept as
-finished_of_20, verified_of_20, seconds_per_task_max and cached_share in eval/results/engine.json.
+finished_of_20, verified_of_20, seconds_per_task_max and cached_share in eval/results/engine.json, of `local` as it
+comes: with the policy that autorl brings. `--bare` asks the model without it, and keeps the same as bare_*.
 
-    python eval/slides_embedded.py
+    python eval/slides_embedded.py [--bare] [--seed 0] [--format NAME]
 """
 
 import argparse
+import shlex
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from kept import keep, show
 from pptx import Presentation
 
 from autorl import Agent, Sampling, Task, Trajectory, content
+from autorl.models.local import brought
 
 TASKS = 20
 
@@ -31,7 +35,8 @@ def opens(trajectory: Trajectory, folder: Path) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the sampling")
-    parser.add_argument("--format", default="react", help="react or structured")
+    parser.add_argument("--bare", action="store_true", help="the model without the policy that autorl brings")
+    parser.add_argument("--format", help="react, act or structured; what the policy learned, or react, by default")
     parser.add_argument("--no-keep", action="store_true", help="print the figures and keep nothing")
     args = parser.parse_args()
 
@@ -39,8 +44,10 @@ def main() -> None:
     tasks = [Task.model_validate_json(line) for line in lines]
     done: list[Trajectory] = []
     decks = 0
+    ours = None if args.bare else brought()
+    model = f"local+{ours.name}" if ours else "local"
     with tempfile.TemporaryDirectory() as folder:
-        agent = Agent(format=args.format, sampling=Sampling(seed=args.seed), workspaces=Path(folder))
+        agent = Agent(model, format=args.format, sampling=Sampling(seed=args.seed), workspaces=Path(folder))
         agent.policy.model.count("")  # loading the weights is no part of a task
         for task in tasks:
             trajectory = agent.solve(task)
@@ -63,10 +70,12 @@ def main() -> None:
         },
     }
     print(f"\nmedian {statistics.median(seconds):.1f} s a task, "
-          f"{sum(t.usage.completion_tokens for t in done) / len(done):.0f} tokens written a task")
+          f"{sum(t.usage.completion_tokens for t in done) / len(done):.0f} tokens written a task, by {model}")
+    if args.bare:
+        figures = {f"bare_{name}": each for name, each in figures.items()}
     print(show(figures))
     if not args.no_keep:
-        keep("engine", figures, command=f"python eval/slides_embedded.py --seed {args.seed} --format {args.format}")
+        keep("engine", figures, command=shlex.join(["python", "eval/slides_embedded.py", *sys.argv[1:]]))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from autorl import ReplayStore
+from autorl.models.local import brought
 from tests import needs
 from tests.conformance.stores import write
 from tests.train import doors, peft_folders
@@ -26,8 +27,8 @@ def test_policies_are_listed_promoted_and_rolled_back(autorl, kept):
     done = autorl("policies", "promote", "1a", "--why", "better decks", "--who", "ann", "--json")
     assert json.loads(done.stdout) == {"base": "local", "promoted": "policy@1a"}
     listed = json.loads(autorl("policies", "list", "--json").stdout)
-    assert [(p["policy"], p["promoted"], p["trained_on"]) for p in listed] == [("policy@1a", True, 1),
-                                                                              ("policy@2b", False, 0)]
+    assert [(p["policy"], p["promoted"], p["trained_on"]) for p in listed[:2]] == [("policy@1a", True, 1),
+                                                                                  ("policy@2b", False, 0)]
     shown = autorl("policies", "show", "policy@1").stdout
     assert "policy@1a, of local: promoted" in shown
     assert "by ann: better decks" in shown
@@ -35,10 +36,21 @@ def test_policies_are_listed_promoted_and_rolled_back(autorl, kept):
     assert refused.returncode == 2
     assert "policy@1a is promoted for local" in refused.stderr
     back = autorl("policies", "rollback", "--why", "it rambles")
-    assert "local is the bare model from now on" in back.stdout
+    assert f"local is {listed[2]['policy']} from now on" in back.stdout, "the one that autorl brings"
+    assert "local is the bare model from now on" in autorl("policies", "rollback", "--why", "and so does it").stdout
     assert autorl("policies", "rollback", "--why", "again").returncode == 2
     assert autorl("policies", "delete", "1a").returncode == 0
     assert "deleted on" in autorl("policies", "show", "1a").stdout
+
+
+def test_local_is_the_policy_that_autorl_brings_and_one_can_go_back_to_it(autorl):
+    folder = brought()
+    assert folder
+    listed = json.loads(autorl("policies", "list", "--json").stdout)
+    assert [(policy["policy"], policy["promoted"]) for policy in listed] == [(folder.name, True)]
+    assert "by autorl: it comes with autorl" in autorl("policies", "show", folder.name).stdout
+    autorl("policies", "promote", "none", "--why", "to see the bare model")
+    assert f"local is {folder.name} from now on" in autorl("policies", "rollback", "--why", "it was worse").stdout
 
 
 def test_a_promoted_policy_whose_files_are_gone_is_told_and_not_passed_over(autorl, kept):

@@ -1,6 +1,7 @@
-"""What is built is what works: the wheel carries tools, prompts, tasks and eval."""
+"""What is built is what works: the wheel carries tools, prompts, tasks, eval and the policy."""
 
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -17,6 +18,7 @@ def test_an_installed_wheel_has_its_tools_and_prompts_in_any_folder(tmp_path, sc
     (wheel,) = (tmp_path / "dist").glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         assert not [name for name in archive.namelist() if "__pycache__" in name]
+        assert [name for name in archive.namelist() if re.fullmatch(r".*/policies/policy@\w+/adapter.gguf", name)]
         archive.extractall(tmp_path / "site")
     # The extracted wheel comes before the checkout on the path, as if it were installed.
     code = "import autorl, sys; print(autorl.__file__); sys.argv[0] = 'autorl'; from autorl.cli import main; main()"

@@ -14,7 +14,7 @@ from autorl.types import Task
 from tests.bench.world import door, make_project
 from tests.worlds import say
 
-CHOSEN = Settings.model_validate({"tools": ("doors",), "k": 0, "max_steps": 4})
+CHOSEN = Settings.model_validate({"policy": "none", "tools": ("doors",), "k": 0, "max_steps": 4})
 
 
 class Opener(Scripted):

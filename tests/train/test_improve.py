@@ -25,11 +25,12 @@ LEARN, HELD_OUT = doors.tasks(1, 6), doors.tasks(1001, 8)
 
 @pytest.fixture(autouse=True)
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """In the place of the embedded model stands one whose adapters are made in no time."""
+    """In the place of the embedded model stands one whose adapters are made in no time, and autorl brings no policy."""
     needs.require(bool(find_spec("safetensors") and find_spec("gguf")), "safetensors and gguf",
                   "pip install -e '.[train]'")
     base = peft_folders.base(tmp_path / "base")
     monkeypatch.setattr(policies, "torch_weights", lambda model: base)
+    monkeypatch.setattr(policies, "brought", lambda: None)
     doors.project()
     return base
 
