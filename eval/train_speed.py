@@ -1,6 +1,6 @@
 """How fast `autorl train sft` trains, beside a bare script around TRL's SFTTrainer, on the same rows.
 
-    python eval/train_speed.py [--rounds 3] [--rows 8] [--no-keep]
+    python eval/train_speed.py [--rounds 3] [--rows 24] [--no-keep]
 
 Both get the same weights, the same conversations (the slides pack's seeds), the same adapter, batches and number type,
 and learn the assistant's messages alone; the bare script is given a chat template that marks them, which TRL asks for.
@@ -108,7 +108,7 @@ def one(side: str, rows: Path, out: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--no-keep", action="store_true", help="print only")
     parser.add_argument("--side", help=argparse.SUPPRESS)
     parser.add_argument("--data", type=Path, help=argparse.SUPPRESS)
