@@ -60,14 +60,15 @@ def test_a_round_trains_a_policy_that_the_embedded_model_then_runs(folder: Path,
     from autorl.train.dataset import Choice
     from autorl.train.hyper import Hyper
 
-    chosen = Settings.model_validate({"tools": ("greeting",), "k": 0, "max_steps": 1, "max_tokens": 40})
+    chosen = Settings.model_validate({
+        "policy": "none", "tools": ("greeting",), "k": 0, "max_steps": 1, "max_tokens": 40})
     plan = improve.Plan(rounds=1, attempts=3, successes=1, seeds=(0,), measured=(), chosen=chosen)
     small = Hyper(rank=4, alpha=8, epochs=1, batch=2, bf16=False, learning_rate=2e-3)
     told: list[str] = []
     done = improve.improve(store, folder, tasks(0, 4), tasks(100, 2), plan, tell=told.append,
                            train=improve.distil(plan, small, Choice(exemplars=0.0)))
     (ruling,) = done.rulings
-    (kept,) = [policy for policy in store.policies() if not policy.deleted]
+    (kept,) = [policy for policy in store.policies() if policy.runs and not policy.deleted]
     assert ruling.new == f"local+{kept.id}"
     assert ruling.tasks == 2
     assert {run.run.id for run in store.each(good=True)} >= set(kept.runs) != set()
