@@ -67,6 +67,9 @@ def _main() -> None:
                   watch=lambda at: tell(asdict(at)))
     except AutorlError as error:
         tell({"failed": error.what, "remedy": error.remedy, "usage": isinstance(error, UsageError)})
+    # At once: the other closes our stdin when there are no more words, and what waits for that must not take it for its
+    # end while Python tidies up.
+    os._exit(0)
 
 
 def _end_with_the_other() -> None:

@@ -54,6 +54,11 @@ def test_what_goes_wrong_there_is_raised_here(rows: Dataset, tmp_path: Path) -> 
         apart.train(rows, tmp_path / "out", hyper=HYPER)
 
 
+def test_what_is_done_is_read_again(rows: Dataset, tmp_path: Path) -> None:
+    first, again = (apart.train(rows, tmp_path / "out", hyper=HYPER) for _ in range(2))
+    assert again == first
+
+
 def test_a_process_that_is_killed_is_told_and_the_same_call_goes_on(rows: Dataset, tmp_path: Path) -> None:
     def kill(_: Progress) -> None:
         subprocess.run(["pkill", "-KILL", "-P", str(os.getpid()), "-f", apart.__name__], check=True)
