@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from autorl.train.hyper import Hyper
     from autorl.train.pairs import Pairing
 
-app = typer.Typer(no_args_is_help=True, help="Train adapters on runs (extra: train).")
+app = typer.Typer(no_args_is_help=True, help="Train adapters on runs (extra: train).",
+                  result_callback=lambda _: ranks.leave())
 Base = Annotated[str, typer.Option(help="The model to train: local, a folder, or OWNER/NAME of the hub.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the result. [default: one under AUTORL_HOME/training]",
                                           show_default=False)]

@@ -61,6 +61,18 @@ def wait_for_all() -> None:
         dist.barrier(group=_group())
 
 
+def leave() -> None:
+    """End this process, all work done, if it is one of several.
+
+    At once: where Python ends by itself, threads of gloo may abort it (as in pytorch's issue 190489).
+    """
+    if count() > 1:
+        wait_for_all()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 def share(batches: int) -> int:
     """How many of the `batches` of an optimiser step go through the model in each process, one after the other.
 
