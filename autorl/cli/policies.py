@@ -60,7 +60,8 @@ def show(name: Name, store: Store = None, as_json: Json = False) -> None:
         style="bold")
     say(f"Made {policy.created:%Y-%m-%d %H:%M} from runs of {policy.parent or 'the bare model'}; adapter "
         f"{(policy.adapter or '')[:16]}, data set {policy.dataset[:16] or 'unknown'}")
-    say(f"Trained on {len(policy.runs)} runs: {', '.join(policy.runs[:5])}{', ...' if len(policy.runs) > 5 else ''}")
+    some = f": {', '.join(policy.runs[:5])}{', ...' if len(policy.runs) > 5 else ''}" if policy.runs else ""
+    say(f"Trained on {len(policy.runs)} runs of this store{some}")
     if not wrong:  # else its own note of them may be what is damaged
         _tell_elsewhere(policies.elsewhere(policy))
     if policy.revoked:
@@ -68,7 +69,7 @@ def show(name: Name, store: Store = None, as_json: Json = False) -> None:
         say(f"       -> Train it again without them: autorl train sft --again {policy.id}")
     for step in history:
         say(f"{'Gone back to' if step.undoes else 'Promoted'} {step.created:%Y-%m-%d %H:%M} by {step.who}: {step.why}")
-    say(f"Gate: {_gate(policy) or 'not asked yet'}")
+    say(f"Gate: {_gate(policy) or 'not asked here'}")
     for problem in wrong:
         say(f"{problem}", style="yellow")
     if wrong:

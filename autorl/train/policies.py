@@ -69,7 +69,10 @@ def add(store: ReplayStore, trained: Path, *, base: str | None = None, parent: s
 
 
 def bring(store: ReplayStore) -> None:
-    """Have `store` know the policy that autorl brings, and that it stands for `local` until somebody says otherwise."""
+    """Have `store` know the policy that autorl brings, and that it stands for `local` until somebody says otherwise.
+
+    Raises UsageError where the note of how it was trained is damaged.
+    """
     folder = brought()
     if folder is None:
         return
@@ -133,22 +136,22 @@ def in_force(store: ReplayStore, model: str, wanted: str | None = None) -> str:
     A model that names its policy itself keeps it, unless another is wanted. Raises what `find` raises, and UsageError
     for a policy of another model, or one whose files are not on this machine.
     """
-    base, own = split(model)
+    base, policy = split(model)
+    how = "wanted"
     if wanted == NONE:
         return base
-    if wanted is None:
-        bring(store)
-        policy = own or (store.promoted(base) if base.partition(":")[0] == "local" else None)
-    else:
+    if wanted is not None:
         kept = find(store, wanted)
         if kept.base != base:
             raise UsageError(f"{kept.id} is a policy of {kept.base}, and the model is {base}",
                              f"Ask for its own model (--model {kept.base}), or for none (--policy none)")
         policy = kept.id
+    elif policy is None and base.partition(":")[0] == "local":
+        bring(store)
+        policy, how = store.promoted(base), "promoted"
     if policy is None:
         return base
     if not (policy_folder(policy) / ADAPTER).is_file():
-        how = "promoted" if wanted is None and not own else "wanted"
         raise UsageError(f"{policy} is {how} for {base}, and its files are not in {policies_folder()}",
                          "Copy its folder from where it was trained, or ask the bare model: --policy none")
     return f"{base}+{policy}"
