@@ -2,13 +2,14 @@ import itertools
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -241,11 +242,31 @@ def test_a_server_that_goes_away_while_a_store_is_opened_is_waited_for(
     starting.join()
 
 
+def test_a_server_that_hangs_up_on_the_first_who_asks_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def hang_up() -> None:
+        with suppress(OSError):
+            while True:
+                asked.append(listening.accept()[0].close())
+
+    monkeypatch.setattr(database, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=hang_up, daemon=True).start()
+        with pytest.raises(StoreUnavailable, match=r"server closed the connection.*did not come back for 0.5 s"):
+            ReplayStore(f"postgresql+psycopg://user@127.0.0.1:{listening.getsockname()[1]}/none")
+        listening.shutdown(socket.SHUT_RDWR)
+    assert len(asked) > 2
+
+
 @pytest.mark.slow
 def test_what_was_acknowledged_survives_a_server_that_is_restarted_under_load(fragile: Server, tmp_path: Path) -> None:
     said = tmp_path / "said"
     ReplayStore(fragile.url).close()
     writers = [children.started(children.write_runs, fragile.url, name, 8, 40, said) for name in ("one", "two")]
+    while len(fragile.ask("SELECT DISTINCT split_part(id, '-', 1) FROM autorl.runs")) < 2:  # both are at work
+        assert all(writer.is_alive() for writer in writers), "one was done before the other began"
+        time.sleep(0.02)
     for _ in range(4):
         before = runs_in(fragile)
         while runs_in(fragile) < before + 20:  # so that it is under load

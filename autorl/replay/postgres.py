@@ -263,7 +263,7 @@ class Postgres(Database):
     def _again(self, attempt: Callable[[], T]) -> T:
         """What `attempt` gives; it is repeated while the server is away, for `PATIENCE` seconds.
 
-        Before it was reached, only while it starts: what is not there may be a wrong URL.
+        Before it was reached, only while it goes down or starts: what is not there may be a wrong URL.
         """
         deadline = time.monotonic() + database.PATIENCE
         wait = 0.01
@@ -332,8 +332,9 @@ def _written_once(query: sa.Select[Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _starts(error: BaseException | None) -> bool:
-    """Whether a server is there, and starts up or recovers from a crash."""
-    return isinstance(error, sa.exc.OperationalError) and "the database system is" in str(error.orig)
+    """Whether a server is there, and goes down, starts up or recovers from a crash."""
+    return isinstance(error, sa.exc.OperationalError) and any(
+        told in str(error.orig) for told in ("the database system is", "server closed the connection"))
 
 
 def _passes(error: BaseException | None) -> bool:
