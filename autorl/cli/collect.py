@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.output import Format, Json, Store, give, open_store, say
 from autorl.cli.where import Address, On, executor
 
 
@@ -21,8 +21,7 @@ def collect(
     tools: Annotated[list[str] | None, typer.Option(help="A tool pack, NAME or NAME:GROUP; may be given again. "
                                                          "[default: slides]")] = None,
     k: Annotated[int | None, typer.Option("-k", help="Past successes to recall. [default: 2]")] = None,
-    format: Annotated[str | None, typer.Option(help="react, act, structured or native. [default: what the policy "
-                                                    "learned, or react]")] = None,
+    format: Format = None,
     temperature: Annotated[float | None, typer.Option(help="Of the first attempt. [default: 0.7]")] = None,
     constrained: Annotated[bool | None, typer.Option(
         "--constrained/--free", help="Whether a grammar holds the model to the format. [default: constrained]",

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.output import Format, Json, Store, give, open_store, say
 
 if TYPE_CHECKING:
     from autorl.bench.ledger import Episode
@@ -22,6 +22,7 @@ def gate(
                                                         "worse, as SET=TOOLS; may be given again.")] = None,
     seed: Annotated[list[int] | None, typer.Option(help="Of the sampling; may be given again. [default: 0, 1, 2]")]
     = None,
+    format: Format = None,
     k: Annotated[int, typer.Option("-k", help="Past successes to recall.")] = 0,
     constrained: Annotated[bool, typer.Option(
         "--constrained/--free", help="Whether a grammar holds the policies to the format.")] = False,
@@ -49,8 +50,8 @@ def gate(
     names = [each if each.partition("+")[0].partition(":")[0] in PROVIDERS else in_force(kept, model, each)
              for each in (old, new)]
     # Of the user's own settings only what is given here counts: both are to be asked the same, today and tomorrow.
-    given = {"tools": tuple(tools) if tools else None, "k": k, "constrained": constrained, "temperature": temperature,
-             "max_steps": max_steps}
+    given = {"tools": tuple(tools) if tools else None, "format": format, "k": k, "constrained": constrained,
+             "temperature": temperature, "max_steps": max_steps}
     chosen = settings.Settings.model_validate({name: value for name, value in given.items() if value is not None})
     others: dict[tuple[str, ...], list[Task]] = {}
     for name, _, pack in (each.partition("=") for each in also or ()):

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from autorl.cli.output import Json, Store, give, open_store, say
+from autorl.cli.output import Format, Json, Store, give, open_store, say
 from autorl.cli.where import Address, On, executor
 
 
@@ -20,6 +20,7 @@ def improve(
     model: Annotated[str, typer.Option(help="The model that is trained.")] = "local",
     tools: Annotated[list[str] | None, typer.Option(help="A tool pack, NAME or NAME:GROUP; may be given again. "
                                                          "[default: slides]")] = None,
+    format: Format = None,
     n: Annotated[int, typer.Option("-n", "--n", min=1, help="Attempts at each task of a round, at most.")] = 4,
     successes: Annotated[int, typer.Option(min=1, help="Successes after which a task is left.")] = 2,
     verifier: Annotated[str | None, typer.Option(help="Who decides success while it collects: a tool pack's "
@@ -54,7 +55,7 @@ def improve(
 
     need_torch()
     learn = task_sets.judged_by(task_sets.load(tasks).tasks, verifier)
-    given = {"model": model, "tools": tuple(tools) if tools else None, "max_steps": max_steps}
+    given = {"model": model, "tools": tuple(tools) if tools else None, "format": format, "max_steps": max_steps}
     chosen = settings.Settings.model_validate({name: value for name, value in given.items() if value is not None})
     more: dict[str, Any] = {"measured": ()} if only_gate else {}
     plan = Plan(base=model, rounds=rounds, attempts=n, successes=successes, seeds=tuple(seed or (0, 1, 2)),

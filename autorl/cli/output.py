@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from autorl.types import Check
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value on stdout, and nothing else there.")]
+Format = Annotated[str | None, typer.Option(help="react, act, structured or native. [default: what the policy learned, "
+                                                 "or react]", show_default=False)]
 Store = Annotated[str | None, typer.Option("--store", help="Replay store: a file or a database URL.")]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autorl.cli.output import Json, Store, console, give, open_store, say, say_checks
+from autorl.cli.output import Format, Json, Store, console, give, open_store, say, say_checks
 
 if TYPE_CHECKING:
     from autorl.types import Trajectory
@@ -29,8 +29,7 @@ def solve(
     k: Annotated[int | None, typer.Option("-k", help="Past successes to recall. [default: 2]")] = None,
     budget: Annotated[int | None, typer.Option(help="Tokens they may take. [default: 1500]")] = None,
     no_replay: Annotated[bool, typer.Option("--no-replay", help="Recall nothing.")] = False,
-    format: Annotated[str | None, typer.Option(help="react, act, structured or native. [default: what the policy "
-                                                    "learned, or react]")] = None,
+    format: Format = None,
     recall: Annotated[str | None, typer.Option(help="Which of them: verified+useful, or, to compare with it, verified, "
                                                     "recent, random, add-all or none. [default: "
                                                     "verified+useful]")] = None,

@@ -102,3 +102,8 @@ def test_the_gate_compares_any_two_models(autorl):
     again = autorl("gate", "scripted:shut", "scripted:open", "--tasks", "held.jsonl", "--tools", "doors", "--seed", "0")
     assert "Not passed: no difference shown" in again.stdout
     assert "what was forgotten is not known" in again.stdout
+    other = autorl("gate", "scripted:shut", "scripted:open", "--tasks", "held.jsonl", "--tools", "doors", "--seed", "0",
+                   "--format", "structured", "--json")
+    assert "was asked for one more" in json.loads(other.stdout)["error"], "what speaks react is not understood"
+    unknown = autorl("gate", "scripted:shut", "scripted:open", "--tasks", "held.jsonl", "--format", "prose")
+    assert (unknown.returncode, "no format named 'prose'" in unknown.stderr) == (2, True), unknown.stderr
