@@ -29,7 +29,7 @@ A LoRA adapter, {_KINDS[about["kind"]]}, made by autorl.
 
 - learned from: {about["rows"]} rows of {len(set(about["runs"]))} runs; data set {about["dataset"][:16]}
 - the runs are named in `training.json`; none of them read what came from outside
-- epoch kept: {about["best_epoch"]} of {about["epochs"]} (the others are under `epochs/`); held-out loss: {held_out}
+- epoch kept: {about["best_epoch"]} of {about["epochs"]}; held-out loss: {held_out}
 - took {about["seconds"]:.0f} s; weights in 16 bits; {versions}
 
 ![loss](curve.svg)
