@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -99,3 +101,17 @@ def test_a_text_of_nothing_gives_zeros_and_numbers_that_are_none_count_as_zero()
 def test_an_embedder_that_cannot_be_is_named(name: str, told: str) -> None:
     with pytest.raises(UsageError, match=told):
         embed.load(name)
+
+
+def test_the_embedded_model_never_turns_on_the_program_s_logging() -> None:
+    seen = subprocess.run([sys.executable, "-c", """
+import logging
+
+turned = []
+logging.root.setLevel = turned.append  # for a moment would be too long: other threads write their lines meanwhile
+from autorl.replay import embed
+
+embed.WordLlama().embed(["bees"])
+print(turned, logging.root.handlers)
+"""], capture_output=True, text=True, check=True, timeout=120)
+    assert seen.stdout.split() == ["[]", "[]"], seen.stdout

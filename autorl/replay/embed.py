@@ -73,12 +73,12 @@ class WordLlama:
     def _load(self) -> Any:
         with self._lock:
             if self._model is None:
-                root = logging.getLogger()
-                handlers, level = root.handlers[:], root.level
+                # Its import turns on logging for the whole program where nobody has; that is for the program to decide.
+                somebody = logging.NullHandler()
+                logging.root.addHandler(somebody)
                 import wordllama
 
-                # Its import turns on logging for the whole program; that is for the program to decide.
-                root.handlers[:], root.level = handlers, level
+                logging.root.removeHandler(somebody)
                 folder = Path(wordllama.__file__).parent
                 self._model = wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
             return self._model
