@@ -119,16 +119,17 @@ def render(report: Report, runs: "_Runs") -> str:
     return templates().get_template("report.html.jinja").render(
         report=report, summary=text.summary(replace(report, folder=Path(report.folder).name)).splitlines(),
         findings=list(_findings(report)), tables=text.tables(report),
-        bars={METRICS[name].title: _bars(report, name) for name in _BARS}, charts=curves.charts(report), tasks=tasks,
+        bars=_all_bars(report), charts=curves.charts(report), tasks=tasks,
         fillings=runs.fillings(), listed=runs.listed, left_out=runs.left_out(), places=list(report.spec.settings),
         direct_links=_DIRECT_LINKS)
 
 
-def curve(report: Report) -> str:
-    """How success grows with the store, as an SVG picture of its own; empty where there is no such curve."""
+def picture(report: Report) -> str:
+    """A report as one SVG picture: how success grows with the store, or else bars; empty where there is neither."""
     first = next((chart for chart in curves.charts(report) if chart.across == curves.SUCCESSES), None)
-    return templates().get_template("curve.svg.jinja").render(
-        chart=first, places=list(report.spec.settings)) if first else ""
+    if first:
+        return templates().get_template("curve.svg.jinja").render(chart=first, places=list(report.spec.settings))
+    return templates().get_template("bars.svg.jinja").render(bars=bars) if (bars := _all_bars(report)) else ""
 
 
 def _findings(report: Report) -> Iterator[tuple[str, str, str]]:
@@ -142,13 +143,19 @@ def _findings(report: Report) -> Iterator[tuple[str, str, str]]:
                    text.verdict(contrast.says, contrast.metric))
 
 
+def _all_bars(report: Report) -> dict[str, list[Bar]]:
+    """By the title of the metric; without those that nobody has."""
+    return {METRICS[name].title: bars for name in _BARS if (bars := _bars(report, name))}
+
+
 def _bars(report: Report, metric: str) -> list[Bar]:
     return [Bar(_place(report, row.model, row.setting, row.size), found, text.figure(found, share=True))
             for row in report.rows if (found := row.figures.get(metric))]
 
 
 def _place(report: Report, model: str, setting: str, size: Size | None) -> str:
-    parts = [setting, *([] if size is None else [f"store {size}"]), *([model] if len(report.spec.models) > 1 else [])]
+    sized = size is not None and len(report.spec.sizes) > 1
+    parts = [setting, *([f"store {size}"] if sized else []), *([model] if len(report.spec.models) > 1 else [])]
     return ", ".join(parts)
 
 

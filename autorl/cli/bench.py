@@ -31,7 +31,7 @@ _EVERY = 60.0
 Concurrency = Annotated[int, typer.Option(min=1, help="Episodes at a time.")]
 Tokens = Annotated[int | None, typer.Option(help="Stop when the run has spent these, prompts and completions.")]
 Hours = Annotated[float | None, typer.Option(help="Stop when the run has taken these.")]
-Keep = Annotated[bool, typer.Option("--keep", help="Keep its figures and curve in eval/results, once it is complete.")]
+Keep = Annotated[bool, typer.Option("--keep", help="When complete, keep its figures and a picture in eval/results.")]
 
 
 @app.command("list")
@@ -229,8 +229,8 @@ def _show(report: "Report", *, keep: bool, markdown: bool, as_json: bool) -> Non
         folder = (content.project() or content.builtin()) / "eval" / "results"
         made = figures.of(report)
         path = kept.keep(report.name, made, f"autorl bench run {report.name} --keep", folder)
-        if curve := page.curve(report):
-            path.with_suffix(".svg").write_text(curve, encoding="utf-8")
+        if picture := page.picture(report):
+            path.with_suffix(".svg").write_text(picture, encoding="utf-8")
     if as_json:
         give(reports.to_json(report))
         return

@@ -259,14 +259,27 @@ def test_curves_have_a_point_for_each_size_where_the_row_has_its_figure(played):
             places = [point.x for point in line.points]
             assert places == sorted(places)
             assert line.flat or (places[0], places[-1]) == (0, 1)
-    picture = ElementTree.fromstring(page.curve(made))  # well-formed, and told for who cannot see it
+    picture = ElementTree.fromstring(page.picture(made))  # well-formed, and told for who cannot see it
     assert str(picture.get("aria-label")).endswith("a line for each of agent, agent+replay, random")
     words = [text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")]
     assert {"agent", "agent+replay", "random", "Success by successes in the store"} <= set(words)
-    assert page.curve(replace(made, rows=())) == "", "without a curve there is no picture"
+    assert page.picture(replace(made, rows=())) == "", "there is nothing to draw"
     assert len(filling.lines) == 2  # a store for each seed
     for line, filled in zip(filling.lines, made.fillings, strict=True):
         assert line.points[-1].says == f"episode {len(filled.passed)}: {sum(filled.passed)} successes"
+
+
+def test_where_nothing_grows_the_picture_is_of_bars(played):
+    made = report.of(played)
+    rows = tuple(row for row in made.rows if row.size is None or row.size == made.spec.sizes[-1])
+    drawn = ElementTree.fromstring(page.picture(replace(made, rows=rows)))
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert {row.setting for row in rows} <= {str(word).partition(",")[0] for word in words}
+    told = [title.text for title in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    (alone,) = [row for row in rows if row.setting == "agent"]
+    assert f"agent, success: {text.figure(alone.figures['success'], share=True)}" in told
+    bars = [bar.get("width") for bar in drawn.iter("{http://www.w3.org/2000/svg}rect") if bar.get("class") == "bar"]
+    assert f"{100 * alone.figures['success'].value:.1f}" in bars
 
 
 @given(st.floats(1, 1e9))
