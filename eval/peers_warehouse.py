@@ -1,6 +1,6 @@
 """The same tasks of the warehouse for autorl and its peers: one server, one model, the same tools and limits for all.
 
-    python eval/peers_warehouse.py [--rows NAME ...] [--worlds w1 w2 w3 w4] [--seeds 0] [--no-keep]
+    python eval/peers_warehouse.py [--rows NAME ...] [--worlds w1 w2 w3 w4] [--seeds 0] [--begun FILE] [--no-keep]
 
 Every framework asks the embedded model behind one OpenAI-compatible server (llama.cpp's, on loopback) and calls the
 same functions; whether a run succeeded is told by the pack's verifier from the final state. A run is over when it calls
@@ -12,7 +12,8 @@ with the same number of attempts at each at most, starting from nothing; and `gi
 successes for each task (the shortest ways to do those of 32 other tasks of that world that autorl's recall finds).
 
 Each peer runs in an environment of its own in the user's cache folder, as its own documentation has it; the runners in
-eval/peers/warehouse_*.py say what is used of it. Episodes are kept one by one: a run that was stopped goes on.
+eval/peers/warehouse_*.py say what is used of it. Episodes are kept one by one: a run that was stopped goes on, and
+`--begun eval/results/peers-warehouse.jsonl` goes on from those behind the kept table, with more worlds or seeds.
 """
 
 import argparse
@@ -62,6 +63,8 @@ LENGTHS = range(3, 6)
 """Calls that the held-out tasks take at least; those to learn from begin with two."""
 KNOWN = 32
 """Tasks of a world whose solutions are there to be given."""
+KEPT = RESULTS / "peers-warehouse.jsonl"
+"""The name of the design, then the episodes behind the table."""
 
 
 @dataclass(frozen=True)
@@ -112,15 +115,18 @@ def _of_length(found: Sequence[Task], length: int) -> list[Task]:
 
 
 class Book:
-    """The episodes so far, a line of a file each; a line that a killed process left half-written does not count."""
+    """The episodes so far, a line of a file each; a line that a killed process left half-written does not count.
 
-    def __init__(self, folder: Path) -> None:
+    begun: such lines to go on from
+    """
+
+    def __init__(self, folder: Path, begun: Sequence[str] = ()) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self._path = folder / "episodes.jsonl"
         self._lock = threading.Lock()
         lines = self._path.read_text("utf-8").splitlines() if self._path.exists() else []
-        self._hold(episode for episode in map(_episode, lines) if episode)
+        self._hold(episode for episode in map(_episode, [*begun, *lines]) if episode)
 
     def _hold(self, episodes: Iterable[Episode]) -> None:
         self._episodes = {episode.key: episode for episode in episodes}
@@ -168,6 +174,17 @@ def _episode(line: str) -> Episode | None:
         return None
 
 
+def kept_of(design: Design, path: Path) -> list[str]:
+    """The lines of episodes in a file like `KEPT`; raises SystemExit where there are none of this design."""
+    try:
+        name, *lines = path.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"--begun {path}: cannot be read: {error}") from error
+    if name != design.name:
+        raise SystemExit(f"--begun {path}: its episodes had other lessons, attempts or limits; leave it out")
+    return lines
+
+
 def measured(design: Design, rows: Sequence[Row], seeds: Sequence[int], book: Book, lanes: int) -> None:
     """Play what is not played yet, a job at a time in every lane: seed by seed and world by world, all rows of each."""
     pythons = {peer: Path(sys.executable) if peer == "autorl" else environment(peer)
@@ -197,9 +214,11 @@ def measured(design: Design, rows: Sequence[Row], seeds: Sequence[int], book: Bo
 
 def _play(design: Design, seed: int, world: str, row: Row, book: Book, gate: Gate, lane: int, python: Path,
           scratch: Path) -> None:
+    held_out = design.held_out(world)
+    if all(book.has(row, seed, task) for task in held_out):
+        return
     memory, learned = book.memory(row, world, seed)
     lessons = design.lessons(world) if row.block == "learned" else []
-    held_out = design.held_out(world)
     with TemporaryDirectory(dir=scratch) as folder:
         demos = nearest(held_out, design.known(world), design.limits.k, Path(folder)) if row.block == "given" else {}
         tools, ends = described(world)
@@ -231,11 +250,12 @@ def main() -> None:
     parser.add_argument("--attempts", type=int, default=1, help="at each of these")
     parser.add_argument("--lanes", type=int, default=4, help="runs at a time")
     parser.add_argument("--cache", type=Path, default=user_cache_path("autorl") / "peers-warehouse")
+    parser.add_argument("--begun", type=Path, metavar="FILE", help="episodes to go on from, as they are kept")
     parser.add_argument("--no-keep", action="store_true", help="print only, and leave eval/results as it is")
     given = parser.parse_args()
     design = Design(tuple(given.worlds), given.each, given.learn, given.attempts, Limits())
     rows = [row for row in ROWS if given.rows is None or row.name in given.rows]
-    book = Book(given.cache / design.name)
+    book = Book(given.cache / design.name, kept_of(design, given.begun) if given.begun else ())
     measured(design, rows, given.seeds, book, given.lanes)
     asked = {task.id for world in design.worlds for task in (*design.lessons(world), *design.held_out(world))}
     wanted = [episode for episode in book.episodes if episode.seed in given.seeds and episode.task in asked]
@@ -244,6 +264,7 @@ def main() -> None:
     if not given.no_keep:
         command = shlex.join(["python", "eval/peers_warehouse.py", *sys.argv[1:]])
         keep("peers-warehouse", found, command)
+        KEPT.write_text("".join([f"{design.name}\n", *map(_line, wanted)]), "utf-8")
         (RESULTS / "peers-warehouse.md").write_text(
             f"By `{command}`.\n\n{shown}\n\n{design.told(given.lanes)}\n\n{used(rows)}\n", "utf-8")
 

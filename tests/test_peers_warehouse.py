@@ -18,7 +18,7 @@ from peers.metered import Gate, Meter
 from peers.warehouse_play import Limits, Row
 from peers.warehouse_table import figures, table
 from peers.warehouse_world import Run, described, done, nearest
-from peers_warehouse import Book, Design, measured
+from peers_warehouse import Book, Design, kept_of, measured
 
 from tests.servers import USAGE, Call, Reply, serving
 
@@ -136,6 +136,21 @@ def test_a_task_to_learn_from_is_tried_again_until_it_is_done_or_the_attempts_ar
     assert tried == [(first.id, 0, True), *((task.id, 0, False) for task in others),
                      *((task.id, 1, False) for task in others)]
     assert {e.end for e in episodes if e.phase == "held-out"} == {"stopped"}
+
+
+def test_what_is_measured_goes_on_from_kept_episodes(play, tmp_path):
+    design = replace(DESIGN, limits=replace(DESIGN.limits, steps=2))
+    learner = Row("a learner", "autorl", "", "learned")
+    episodes, _ = play(learner, [Reply("No.")] * 2 * (2 * len(LESSONS) + len(HELD_OUT)), design)
+    kept = tmp_path / "kept.jsonl"
+    kept.write_text("".join([f"{design.name}\n", *map(peers_warehouse._line, episodes)]))
+    begun = Book(tmp_path / "another", kept_of(design, kept))
+    measured(design, [learner], [0], begun, 1)
+    assert begun.episodes == episodes
+    with pytest.raises(SystemExit, match="other lessons, attempts or limits"):
+        kept_of(DESIGN, kept)
+    with pytest.raises(SystemExit, match="cannot be read"):
+        kept_of(DESIGN, tmp_path / "none.jsonl")
 
 
 def test_a_run_ends_when_its_tokens_are_spent(play):
