@@ -26,14 +26,16 @@ class Limits:
     """What every run of every framework has, however it ends.
 
     tokens: prompt and completion together; seconds: a guard against a framework that hangs
-    max_tokens, temperature: of a completion; steps: as the framework counts them; k, budget: successes to show
+    max_tokens, temperature: of a completion
+    steps: as the framework counts them, three more than the longest task takes
+    k, budget: successes to show, and tokens that these may take
     """
 
-    tokens: int = 40_000
+    tokens: int = 32_000
     seconds: float = 14_400.0
     max_tokens: int = 120
     temperature: float = 0.2
-    steps: int = 12
+    steps: int = 8
     k: int = 4
     budget: int = 3000
 
