@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from distilling import episodes, figure, keep_what_is_measured, known, say
+from distilling import Played, episodes, figure, keep_what_is_measured, known, runs, say
 from worlds import ALONE, ASKED, SAME, SETTINGS, choice, gather, of, success, take_options
 
 from autorl.agent import Agent
@@ -45,10 +45,13 @@ SAMPLED = ASKED.model_copy(update={"k": 0, "temperature": 0.7})
 
 
 class Arm:
-    """One way to learn, in a folder of its own: its store, its trainings, and what it has come to."""
+    """One way to learn, in a folder of its own: its store, its trainings, and what it has come to.
+
+    rows: that it was trained on; longer: pairs among them whose failed run has more messages than the other
+    """
 
     def __init__(self, folder: Path, start: Path | None = None) -> None:
-        self.folder, self.adapter, self.rows = folder, start, 0
+        self.folder, self.adapter, self.rows, self.longer = folder, start, 0, 0
         folder.mkdir(parents=True, exist_ok=True)
         self.store = ReplayStore(folder / "replay.db")
 
@@ -90,6 +93,7 @@ def preferred(arm: Arm, parts: Parts, samples: int) -> Arm:
         arm.adapter = preference.train(pairs, folder / "adapter", start=arm.adapter, watch=lambda at: say(
             f"  step {at.step}/{at.steps}, {at.seconds_left:.0f} s left")).folder
         arm.rows += len(pairs.rows)
+        arm.longer += sum(len(row["rejected"]) > len(row["chosen"]) for row in pairs.rows)
     return arm
 
 
@@ -115,19 +119,27 @@ def measured(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     dpo = {name: preferred(Arm(options.folder / f"dpo-{name}", start), parts, options.samples)
            for name, parts in (("offline", at_once), ("online", blocks))}
 
-    def of_model(model: str) -> Any:
+    def of_model(model: str) -> Played:
         with closing(ReplayStore(options.folder / "nothing.db")) as nothing:
-            played = episodes(options.folder / "measured", model, {ALONE: SETTINGS[ALONE]}, asked, memory=nothing,
-                              seeds=options.seeds)
-        return success(played[ALONE], asked)
+            return episodes(options.folder / "measured", model, {ALONE: SETTINGS[ALONE]}, asked, memory=nothing,
+                            seeds=options.seeds)[ALONE]
 
-    figures = {"base": figure(mean(of_model("local"), share=True))}
+    figures: dict[str, dict[str, Any]] = {}
+
+    def tell(name: str, played: Played) -> None:
+        figures[name] = figure(mean(success(played, asked), share=True))
+        figures[f"{name}_steps"] = figure(mean(runs(played, "steps")), unit="steps a run")
+
+    tell("base", of_model("local"))
     for kind, arms, (first, second) in (("sft", sft, ("on_policy", "off_policy")), ("dpo", dpo, ("online", "offline"))):
         found = {name: of_model(arm.model) for name, arm in arms.items()}
         for name, arm in arms.items():
-            figures[f"{kind}_{name}"] = figure(mean(found[name], share=True))
+            tell(f"{kind}_{name}", found[name])
             figures[f"{kind}_{name}_rows"] = {"value": arm.rows, "unit": "rows" if kind == "sft" else "pairs"}
-        figures[f"{kind}_{first}_minus_{second}"] = figure(difference(found[first], found[second]))
+            if kind == "dpo":
+                figures[f"dpo_{name}_failed_is_longer"] = {"value": arm.longer, "unit": "pairs"}
+        figures[f"{kind}_{first}_minus_{second}"] = figure(
+            difference(success(found[first], asked), success(found[second], asked)))
     for arm in (*sft.values(), *dpo.values()):
         arm.store.close()
     return known(figures)

@@ -174,13 +174,17 @@ def _episode(line: str) -> Episode | None:
         return None
 
 
+def _head(design: Design) -> str:
+    return f"{json.dumps({'design': design.name})}\n"
+
+
 def kept_of(design: Design, path: Path) -> list[str]:
     """The lines of episodes in a file like `KEPT`; raises SystemExit where there are none of this design."""
     try:
-        name, *lines = path.read_text("utf-8").splitlines()
+        head, *lines = path.read_text("utf-8").splitlines(keepends=True)
     except (OSError, ValueError) as error:
         raise SystemExit(f"--begun {path}: cannot be read: {error}") from error
-    if name != design.name:
+    if head != _head(design):
         raise SystemExit(f"--begun {path}: its episodes had other lessons, attempts or limits; leave it out")
     return lines
 
@@ -264,7 +268,7 @@ def main() -> None:
     if not given.no_keep:
         command = shlex.join(["python", "eval/peers_warehouse.py", *sys.argv[1:]])
         keep("peers-warehouse", found, command)
-        KEPT.write_text("".join([f"{design.name}\n", *map(_line, wanted)]), "utf-8")
+        KEPT.write_text("".join([_head(design), *map(_line, wanted)]), "utf-8")
         (RESULTS / "peers-warehouse.md").write_text(
             f"By `{command}`.\n\n{shown}\n\n{design.told(given.lanes)}\n\n{used(rows)}\n", "utf-8")
 

@@ -143,7 +143,7 @@ def test_what_is_measured_goes_on_from_kept_episodes(play, tmp_path):
     learner = Row("a learner", "autorl", "", "learned")
     episodes, _ = play(learner, [Reply("No.")] * 2 * (2 * len(LESSONS) + len(HELD_OUT)), design)
     kept = tmp_path / "kept.jsonl"
-    kept.write_text("".join([f"{design.name}\n", *map(peers_warehouse._line, episodes)]))
+    kept.write_text("".join([peers_warehouse._head(design), *map(peers_warehouse._line, episodes)]))
     begun = Book(tmp_path / "another", kept_of(design, kept))
     measured(design, [learner], [0], begun, 1)
     assert begun.episodes == episodes
