@@ -11,15 +11,20 @@ from autorl.errors import UsageError
 
 
 def of(report: Report) -> dict[str, dict[str, Any]]:
-    """The figures in the form of kept.py. Raises UsageError that names those that the report has not got."""
-    if missing := [name for name, figure in report.spec.figures.items() if _found(report, figure) is None]:
+    """The figures in the form of kept.py; the value is None of one that a complete run does not have, such as the rank
+    of a setting that made nothing. Raises UsageError that names those that a run which goes on has not got yet.
+    """
+    found = {name: _found(report, figure) for name, figure in report.spec.figures.items()}
+    missing = [name for name, estimate in found.items() if estimate is None]
+    if missing and report.status != "complete":
         raise UsageError(f"the report has no {', '.join(missing)}: {report.done} of {report.planned} episodes are done",
                          "Let the run come to its end: autorl bench resume")
-    return {name: _told(figure, found) for name, figure in report.spec.figures.items()
-            if (found := _found(report, figure))}
+    return {name: _told(report.spec.figures[name], estimate) for name, estimate in found.items()}
 
 
-def _told(figure: Figure, found: Estimate) -> dict[str, Any]:
+def _told(figure: Figure, found: Estimate | None) -> dict[str, Any]:
+    if found is None:
+        return {"value": None}
     unit = METRICS[figure.of].unit if figure.of in METRICS else TITLES[figure.of]
     return {
         "value": found.value, "interval": None if found.low is None else [found.low, found.high], "n": found.n,
@@ -27,7 +32,7 @@ def _told(figure: Figure, found: Estimate) -> dict[str, Any]:
 
 
 def _found(report: Report, figure: Figure) -> Estimate | None:
-    """The first there is: a definition whose figures are kept has one model."""
+    """The first there is: a definition whose figures are kept has one model, and what recalls nothing has no size."""
     if figure.of == "first_success":
         firsts = [filled.first for filled in report.fillings if filled.setting == figure.setting]
         known = [first for first in firsts if first is not None]
@@ -35,8 +40,9 @@ def _found(report: Report, figure: Figure) -> Estimate | None:
     if figure.of in ("rfr", "rfr_failed_last", "strength"):
         standings = [standing for standing in report.standings if standing.size == figure.size]
         return next((found for s in standings if (found := getattr(s, figure.of).get(figure.setting))), None)
+    sizes = (figure.size, None)
     if figure.against:
-        return next((c.by for c in report.contrasts if (c.setting, c.against, c.size, c.metric) ==
-                     (figure.setting, figure.against, figure.size, figure.of)), None)
+        return next((c.by for c in report.contrasts if c.size in sizes and
+                     (c.setting, c.against, c.metric) == (figure.setting, figure.against, figure.of)), None)
     return next((row.figures.get(figure.of) for row in report.rows
-                 if (row.setting, row.size) == (figure.setting, figure.size)), None)
+                 if row.setting == figure.setting and row.size in sizes), None)

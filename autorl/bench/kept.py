@@ -26,7 +26,8 @@ from autorl.errors import UsageError
 def keep(name: str, figures: Mapping[str, Mapping[str, Any]], command: str, folder: Path) -> Path:
     """Put `figures` into FOLDER/NAME.json, beside those that are there, and return the file.
 
-    command: what makes them again, from the root of the repository; fields of a figure that are None are left out.
+    command: what makes them again, from the root of the repository; fields of a figure that are None are left out, and
+    one whose value is None is taken out.
     Raises ValueError for a goal that cannot be read.
     """
     path = folder / f"{name}.json"
@@ -35,6 +36,9 @@ def keep(name: str, figures: Mapping[str, Mapping[str, Any]], command: str, fold
     made = {"command": command, "commit": commit(folder), "when": datetime.now(UTC).isoformat(timespec="seconds")}
     kept = before.get("figures", {})
     for figure, fields in figures.items():
+        kept.pop(figure, None)
+        if fields["value"] is None:
+            continue
         if fields.get("goal") is not None:
             meets(fields["value"], fields["goal"])
         kept[figure] = {key: _rounded(value) for key, value in {**fields, **made}.items() if value is not None}
@@ -68,6 +72,9 @@ def show(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """The figures as lines of text, each beside its goal."""
     lines = []
     for name, figure in figures.items():
+        if figure["value"] is None:
+            lines.append(f"{name:28} none: there was nothing to make it of, and it is not kept")
+            continue
         low, high = figure.get("interval") or (None, None)
         interval = "" if low is None else f" [{low:.3g}, {high:.3g}]"
         goal = figure.get("goal")

@@ -1,6 +1,7 @@
 """A report says what its runs say, for every figure."""
 
 import json
+import re
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
@@ -23,6 +24,11 @@ replay_minus_agent = { of = "success", setting = "agent+replay", against = "agen
 rfr_agent = { of = "rfr_failed_last", setting = "agent", size = "all" }
 episodes_to_first_success = { of = "first_success", setting = "agent+replay" }
 '''
+
+
+def _mistaken(request):
+    """Never knows the code."""
+    return opens_doors(request).replace('code": ', 'code": 1')
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +125,26 @@ def test_what_is_kept_is_what_the_definition_names(done, tmp_path):
     assert "goal >= 0.8: met" in kept.show(made)
 
 
+def test_what_a_complete_run_cannot_have_is_told_and_not_kept(tmp_path):
+    """Nobody succeeds, so that no store comes to two successes; what recalls nothing is the same at every size."""
+    spec = WITH_FIGURES.replace("compare = [", 'compare = [["agent", "again"], ') + """
+agent_success = { of = "success", setting = "agent", size = "all" }
+agent_minus_again = { of = "success", setting = "agent", against = "again", size = "all" }
+
+[settings.again]
+"""
+    folder = begun(held_out=1, spec=spec)
+    run.resume(folder, given={"scripted:door-opener": Scripted(_mistaken)})
+    made = figures.of(report.of(folder))
+    assert {name for name, figure in made.items() if figure["value"] is None} == {
+        "replay_success", "episodes_to_first_success"}
+    assert made["agent_success"]["value"] == made["agent_minus_again"]["value"] == 0.0
+    kept.keep("doors", {"replay_success": {"value": 1.0}}, "before", tmp_path)
+    path = kept.keep("doors", made, "autorl bench run doors --keep", tmp_path)
+    assert "replay_success" not in json.loads(path.read_text())["figures"]
+    assert re.search("replay_success +none", kept.show(made))
+
+
 def test_a_report_of_half_a_run_counts_what_is_left_out():
     folder = begun(spec=WITH_FIGURES)
     run.resume(folder, given=GIVEN, budget=Budget(tokens=10_000))
@@ -152,7 +178,7 @@ def test_two_runs_are_compared_over_the_tasks_they_share(done, monkeypatch):
     make_project(Path.cwd(), held_out=8, spec=WITH_FIGURES)
     doors = definition.load("doors").asked(models=["scripted:other"], base_url=None, seeds=[3])
     other = run.begin(doors, definition.read_tasks(doors))
-    run.resume(other, given={"scripted:other": Scripted(lambda r: opens_doors(r).replace("code\": ", "code\": 1"))})
+    run.resume(other, given={"scripted:other": Scripted(_mistaken)})
     changes = compare.compare(report.of(done), report.of(other))
     found = {(c.setting, c.size): c for c in changes if c.metric == "success"}
     assert {c.by.n for c in found.values()} == {7}
