@@ -53,6 +53,7 @@ ROWS = (
     Row("autorl, given", "autorl", "", "given"),
     Row("autorl, given, no masks", "autorl", "unmasked", "given"),
     Row("autorl, given, unconstrained", "autorl", "free", "given"),
+    Row("autorl, given, react", "autorl", "react", "given"),
     Row("smolagents, given", "smolagents", "", "given"),
     Row("smolagents, code, given", "smolagents", "code", "given"),
     Row("LangGraph, given", "langgraph", "", "given"),

@@ -98,7 +98,8 @@ def run():
     made.close()
 
 
-@pytest.mark.parametrize(("peer", "variant", "say"), [("autorl", "", steps), ("autorl", "free", steps), *PEERS])
+@pytest.mark.parametrize(("peer", "variant", "say"), [
+    *(("autorl", variant, steps) for variant in ("", "free", "react")), *PEERS])
 def test_a_model_that_knows_the_way_does_every_task_in_the_fewest_requests(play, tmp_path, peer, variant, say):
     row = Row("a peer", peer, variant, "given")
     replies = [reply for task in HELD_OUT for reply in say(task)]

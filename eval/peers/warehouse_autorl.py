@@ -1,5 +1,6 @@
-"""autorl: its Agent with the format `react`, held to a grammar unless the variant is `free`. The grammar offers the
-tools and values that make sense as things stand, which the tools themselves tell; as `unmasked`, all at any time.
+"""autorl: its Agent with the format `act`, as for any model whose thoughts say nothing (or `react`, where the variant
+says so), held to a grammar unless the variant is `free`. The grammar offers the tools and values that make sense as
+things stand, which the tools themselves tell; as `unmasked`, all at any time.
 
 It learns by keeping what succeeded in a store and recalling from it, each further attempt at a task sampled warmer.
 """
@@ -63,7 +64,7 @@ def work(job: Job):
     tools = tuple(_through(job, tool) for tool in content.load_pack("warehouse").groups[job.world])
     scratch = TemporaryDirectory()
     agent = Agent(model=LlamaCpp(MODEL, base_url=URL, attempts=1), tools=tools, workspaces=Path(scratch.name),
-                  limits=Limits(steps=job.max_steps),
+                  format="react" if VARIANT == "react" else "act", limits=Limits(steps=job.max_steps),
                   sampling=Sampling(job.temperature, job.max_tokens, constrained=VARIANT != "free"),
                   recall=Recall(job.k, job.budget, same_task=False))
     learned = ReplayStore(job.folder / "replay.db")
