@@ -13,7 +13,8 @@ successes for each task (the shortest ways to do those of 32 other tasks of that
 
 Each peer runs in an environment of its own in the user's cache folder, as its own documentation has it; the runners in
 eval/peers/warehouse_*.py say what is used of it. Episodes are kept one by one: a run that was stopped goes on, and
-`--begun eval/results/peers-warehouse.jsonl` goes on from those behind the kept table, with more worlds or seeds.
+`--begun eval/results/peers-warehouse.jsonl` goes on from those behind the kept table, with more worlds or seeds, and
+`--so-far` plays nothing: it keeps what there is, and says whom it lacks.
 """
 
 import argparse
@@ -23,6 +24,7 @@ import shlex
 import shutil
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -92,6 +94,14 @@ class Design:
                 f" temperature {limits.temperature}; {limits.k} successes shown at most. To learn from: {self.learn}"
                 f" tasks of each world, {self.attempts} attempt(s) at each. Tokens are means a run, prompts in full,"
                 f" cached or not; seconds are the median, with {lanes} runs at a time.")
+
+    def lacks(self, rows: Sequence[Row], seeds: Sequence[int], episodes: Sequence[Episode]) -> str:
+        """Who was not asked in which worlds, or not in all of one; empty where all were asked in all."""
+        played = Counter((episode.row, episode.world) for episode in episodes if episode.phase == "held-out")
+        wanted = len(seeds) * len(LENGTHS) * self.each
+        missing = [f"{row.name} in {', '.join(worlds)}" for row in rows
+                   if (worlds := [world for world in self.worlds if played[row.name, world] < wanted])]
+        return f" Not played yet, or not all of it: {'; '.join(missing)}." if missing else ""
 
     def held_out(self, world: str) -> list[Task]:
         found = tasks.load(f"warehouse/{world}/test").tasks
@@ -256,22 +266,25 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=4, help="runs at a time")
     parser.add_argument("--cache", type=Path, default=user_cache_path("autorl") / "peers-warehouse")
     parser.add_argument("--begun", type=Path, metavar="FILE", help="episodes to go on from, as they are kept")
+    parser.add_argument("--so-far", action="store_true", help="play nothing more")
     parser.add_argument("--no-keep", action="store_true", help="print only, and leave eval/results as it is")
     given = parser.parse_args()
     design = Design(tuple(given.worlds), given.each, given.learn, given.attempts, Limits())
     rows = [row for row in ROWS if given.rows is None or row.name in given.rows]
     book = Book(given.cache / design.name, kept_of(design, given.begun) if given.begun else ())
-    measured(design, rows, given.seeds, book, given.lanes)
+    if not given.so_far:
+        measured(design, rows, given.seeds, book, given.lanes)
     asked = {task.id for world in design.worlds for task in (*design.lessons(world), *design.held_out(world))}
     wanted = [episode for episode in book.episodes if episode.seed in given.seeds and episode.task in asked]
     found, shown = figures(rows, wanted), table(rows, wanted)
-    print(shown, design.told(given.lanes), show(found), sep="\n\n")
+    told = f"{design.told(given.lanes)}{design.lacks(rows, given.seeds, wanted)}"
+    print(shown, told, show(found), sep="\n\n")
     if not given.no_keep:
-        command = shlex.join(["python", "eval/peers_warehouse.py", *sys.argv[1:]])
+        command = shlex.join(["python", "eval/peers_warehouse.py", *(a for a in sys.argv[1:] if a != "--so-far")])
         keep("peers-warehouse", found, command)
         KEPT.write_text("".join([_head(design), *map(_line, wanted)]), "utf-8")
         (RESULTS / "peers-warehouse.md").write_text(
-            f"By `{command}`.\n\n{shown}\n\n{design.told(given.lanes)}\n\n{used(rows)}\n", "utf-8")
+            f"By `{command}`.\n\n{shown}\n\n{told}\n\n{used(rows)}\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -201,6 +201,15 @@ def test_a_measurement_that_was_stopped_goes_on(play):
     assert len(asked) == len(replies) - len(steps(HELD_OUT[0]))
 
 
+def test_the_worlds_in_which_somebody_was_not_asked_everything_are_told(play):
+    episodes, _ = play(AUTORL, [reply for task in HELD_OUT for reply in steps(task)])
+    assert DESIGN.lacks([AUTORL], [0], episodes) == ""
+    other = Row("another", "autorl", "", "nothing")
+    told = replace(DESIGN, worlds=("w1", "w2")).lacks([AUTORL, other], [0], episodes)
+    assert told.endswith(f": {AUTORL.name} in w2; another in w1, w2.")
+    assert "autorl in w1" in DESIGN.lacks([AUTORL], [0], episodes[1:])
+
+
 def test_learning_that_was_stopped_begins_anew(play):
     learner = Row("a learner", "autorl", "", "learned")
     replies = [reply for task in (*LESSONS, *HELD_OUT) for reply in steps(task)]
