@@ -8,7 +8,8 @@ the tool that ends the work, and nothing that a framework would do after that co
 the same limits: tokens of a run (prompt and completion), of a completion, and steps.
 
 Three blocks: from `nothing`; `learned`, the methods that learn by themselves, from the same tasks of the same world,
-with the same number of attempts at each at most, starting from nothing; and `given`, everybody shown the same four
+starting from nothing: one attempt at each, then more at what is not solved, in an order of their own, until as many
+tokens are spent or as many attempts made; and `given`, everybody shown the same four
 successes for each task (the shortest ways to do those of 32 other tasks of that world that autorl's recall finds).
 
 Each peer runs in an environment of its own in the user's cache folder, as its own documentation has it; the runners in
@@ -50,6 +51,7 @@ ROWS = (
     Row("LangGraph", "langgraph", "", "nothing"),
     Row("DSPy ReAct", "dspy", "", "nothing"),
     Row("autorl, replay", "autorl", "", "learned"),
+    Row("autorl, replay, guided", "autorl", "guided", "learned"),
     Row("DSPy BootstrapFewShot", "dspy", "", "learned"),
     Row("icrl-py", "icrl", "", "learned"),
     Row("autorl, given", "autorl", "", "given"),
@@ -72,18 +74,23 @@ KEPT = RESULTS / "peers-warehouse.jsonl"
 
 @dataclass(frozen=True)
 class Design:
-    """What is measured. each: held-out tasks of every length; learn: tasks to learn from, with `attempts` at each"""
+    """What is measured.
+
+    each: held-out tasks of every length; learn: tasks to learn from, with `attempts` at each at most; with one,
+        once `learn_tokens` are spent (prompt and completion) in a world
+    """
 
     worlds: tuple[str, ...]
     each: int
     learn: int
     attempts: int
+    learn_tokens: int
     limits: Limits
 
     @property
     def name(self) -> str:
         """The same while episodes of the one belong to the other, whatever the worlds and however many tasks."""
-        told = json.dumps([self.learn, self.attempts, asdict(self.limits)])
+        told = json.dumps([self.learn, self.attempts, self.learn_tokens, asdict(self.limits)])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
     def told(self, lanes: int) -> str:
@@ -92,7 +99,8 @@ class Design:
         return (f"{len(LENGTHS) * self.each} held-out tasks in each of {', '.join(self.worlds)};"
                 f" {limits.tokens:,} tokens a run, {limits.max_tokens} a completion, {limits.steps} steps,"
                 f" temperature {limits.temperature}; {limits.k} successes shown at most. To learn from: {self.learn}"
-                f" tasks of each world, {self.attempts} attempt(s) at each. Tokens are means a run, prompts in full,"
+                f" tasks of each world, one attempt at each, up to {self.attempts} while fewer than"
+                f" {self.learn_tokens:,} tokens are spent in it. Tokens are means a run, prompts in full,"
                 f" cached or not; seconds are the median, with {lanes} runs at a time.")
 
     def lacks(self, rows: Sequence[Row], seeds: Sequence[int], episodes: Sequence[Episode]) -> str:
@@ -239,8 +247,9 @@ def _play(design: Design, seed: int, world: str, row: Row, book: Book, gate: Gat
         tools, ends = described(world)
         deaths = 0
         while left := [task for task in held_out if not book.has(row, seed, task)]:
-            job = job_for(world, tools, ends, design.limits, learn=lessons, attempts=design.attempts, tasks=left,
-                          demos=demos, memory=memory, learned=learned, seed=seed)
+            job = job_for(world, tools, ends, design.limits, learn=lessons, attempts=design.attempts,
+                          learn_tokens=design.learn_tokens, tasks=left, demos=demos, memory=memory, learned=learned,
+                          seed=seed)
             place = Path(folder) / str(deaths)
             place.mkdir()
             try:
@@ -262,14 +271,16 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--each", type=int, default=2, help="held-out tasks of 3, 4 and 5 calls each, in every world")
     parser.add_argument("--learn", type=int, default=8, help="tasks to learn from, in every world")
-    parser.add_argument("--attempts", type=int, default=1, help="at each of these")
+    parser.add_argument("--attempts", type=int, default=12, help="at each of these, at most")
+    parser.add_argument("--learn-tokens", type=int, default=100_000,
+                        help="of a world, after which nothing is tried a second time")
     parser.add_argument("--lanes", type=int, default=4, help="runs at a time")
     parser.add_argument("--cache", type=Path, default=user_cache_path("autorl") / "peers-warehouse")
     parser.add_argument("--begun", type=Path, metavar="FILE", help="episodes to go on from, as they are kept")
     parser.add_argument("--so-far", action="store_true", help="play nothing more")
     parser.add_argument("--no-keep", action="store_true", help="print only, and leave eval/results as it is")
     given = parser.parse_args()
-    design = Design(tuple(given.worlds), given.each, given.learn, given.attempts, Limits())
+    design = Design(tuple(given.worlds), given.each, given.learn, given.attempts, given.learn_tokens, Limits())
     rows = [row for row in ROWS if given.rows is None or row.name in given.rows]
     book = Book(given.cache / design.name, kept_of(design, given.begun) if given.begun else ())
     if not given.so_far:

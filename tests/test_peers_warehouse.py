@@ -22,7 +22,7 @@ from peers_warehouse import Book, Design, kept_of, measured
 
 from tests.servers import USAGE, Call, Reply, serving
 
-DESIGN = Design(worlds=("w1",), each=1, learn=4, attempts=2, limits=Limits(tokens=100_000))
+DESIGN = Design(worlds=("w1",), each=1, learn=4, attempts=2, learn_tokens=100_000, limits=Limits(tokens=100_000))
 HELD_OUT, LESSONS = DESIGN.held_out("w1"), DESIGN.lessons("w1")
 AUTORL = Row("autorl", "autorl", "", "nothing")
 
@@ -139,6 +139,28 @@ def test_a_task_to_learn_from_is_tried_again_until_it_is_done_or_the_attempts_ar
     assert {e.end for e in episodes if e.phase == "held-out"} == {"stopped"}
 
 
+@pytest.mark.parametrize(("peer", "variant", "learn_tokens", "tried"), [
+    ("autorl", "", 5, "abcda"), ("autorl", "", 4, "abcd"), ("autorl", "guided", 5, "aabbcd"),
+    ("autorl", "guided", 3, "aabcd"),
+    *(pytest.param("dspy", "", tokens, tried, marks=[pytest.mark.slow, installed("dspy")])
+      for tokens, tried in ((99, "aabbccdd"), (3, "aabcd")))])
+def test_once_the_tokens_to_learn_with_are_spent_nothing_is_tried_again(play, peer, variant, learn_tokens, tried):
+    """learn_tokens: in those of a completion, of which each attempt may have one here"""
+    one = replace(DESIGN, learn_tokens=learn_tokens * USAGE["total_tokens"],
+                  limits=replace(DESIGN.limits, tokens=USAGE["total_tokens"], steps=1))
+    episodes, _ = play(Row("a learner", peer, variant, "learned"), [Reply("No.")] * 99, one)
+    named = dict(zip((task.id for task in LESSONS), "abcd", strict=True))
+    assert "".join(named[e.task] for e in episodes if e.phase == "learn") == tried
+
+
+def test_guided_an_attempt_ends_where_it_spoils_what_was_right_and_the_next_is_not_offered_that(play):
+    truck = Reply('Thought: So.\nAction: tafe\nAction Input: {"gav": "filu"}')  # that nobody asked for
+    episodes, asked = play(Row("a learner", "autorl", "guided", "learned"), [truck, *[Reply("No.")] * 999])
+    first = next(e for e in episodes if e.task == LESSONS[0].id)
+    assert (first.calls, first.refused, first.requests, first.success) == (1, 0, 1, False)
+    assert ["filu" in request["grammar"] for request in asked[:2]] == [True, False]
+
+
 def test_what_is_measured_goes_on_from_kept_episodes(play, tmp_path):
     design = replace(DESIGN, limits=replace(DESIGN.limits, steps=2))
     learner = Row("a learner", "autorl", "", "learned")
@@ -226,9 +248,9 @@ def test_learning_that_was_stopped_begins_anew(play):
 def test_after_the_tool_that_ends_the_work_nothing_changes(run):
     for step in done(HELD_OUT[0])["steps"]:
         assert run.call(step["name"], step["arguments"]) == step["observation"]
-    assert (run.over, run.success) == (True, True)
+    assert (run.over, run.verdict.passed) == (True, True)
     assert run.call("muna", {"ruf": 21, "lud": 9}) == "Error: the work is done"
-    assert run.success
+    assert run.verdict.passed
 
 
 @pytest.mark.parametrize(("name", "arguments", "told"), [

@@ -2,7 +2,9 @@
 says so), held to a grammar unless the variant is `free`. The grammar offers the tools and values that make sense as
 things stand, which the tools themselves tell; as `unmasked`, all at any time.
 
-It learns by keeping what succeeded in a store and recalling from it, each further attempt at a task sampled warmer.
+It learns by keeping what succeeded in a store and recalling from it, each further attempt at a task sampled warmer. As
+`guided`, the verifier is asked after every step of an attempt to learn from, never of one that is measured: what spoils
+what was right ends the attempt, and is not offered to the next one.
 """
 
 from contextlib import closing
@@ -21,7 +23,7 @@ from autorl.models import openai
 from autorl.models.base import Capabilities, Request
 from autorl.registry import RunContext, Tool
 from autorl.rollout.collect import warmth
-from autorl.types import Action, Observation, Status, Step, Trajectory, Verdict
+from autorl.types import Action, Check, Observation, Status, Step, Trajectory, Verdict
 
 VERIFIER = "warehouse@2"
 
@@ -49,6 +51,21 @@ def _through(job: Job, tool: Tool) -> Tool:
     return replace(tool, function=call, available=masked)
 
 
+class World:
+    """The verifier: what the world says of the run at hand, while it goes on as well."""
+
+    name, _, version = VERIFIER.partition("@")
+    guides = True
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def __call__(self, *run: Any) -> Verdict:
+        told = self._job.verdict()
+        checks = [Check(name=name, passed=passed, score=float(passed)) for name, passed in told["checks"].items()]
+        return Verdict(verifier=VERIFIER, passed=told["success"], score=float(told["success"]), checks=checks)
+
+
 def _success(demo: dict[str, Any], ends: str) -> Trajectory:
     """What was done elsewhere, as a run of autorl's."""
     steps = tuple(Step(index=index, thought="What is done and what comes next", finish_reason="stop", raw="",
@@ -70,13 +87,14 @@ def work(job: Job):
     learned = ReplayStore(job.folder / "replay.db")
 
     def solve(task: Task, with_: Agent) -> None:
-        with_.solve(Asked(id=task["id"], text=task["text"]), verify=lambda trajectory: job.success())
+        with_.solve(Asked(id=task["id"], text=task["text"]), verify=World(job))
 
     if not job.learned:
-        for task, attempt in job.lessons():
+        guided = VARIANT == "guided"
+        for task, attempt in job.lessons(task_by_task=guided):
             warmer = replace(agent.sampling, temperature=warmth(job.temperature, attempt, 0))
             with job.run(task, phase="learn", attempt=attempt):
-                solve(task, replace(agent, store=learned, sampling=warmer))
+                solve(task, replace(agent, store=learned, sampling=warmer, guided=guided))
 
     def do(task: Task, _=scratch) -> None:
         if not task["demos"]:

@@ -55,8 +55,9 @@ def _bootstrapped(job: Job, student: dspy.ReAct) -> dspy.ReAct:
             task = next(task for task in job.learn if task["text"] == inputs["task"])
             attempt = attempts[task["id"]] = attempts.get(task["id"], -1) + 1
             prediction = dspy.Prediction(answer="")
-            with job.run(task, phase="learn", attempt=attempt):
-                prediction = super().forward(**inputs)
+            if job.may_try(task, attempt):
+                with job.run(task, phase="learn", attempt=attempt):
+                    prediction = super().forward(**inputs)
             prediction.solved = task["id"] in job.solved
             return prediction
 

@@ -83,17 +83,22 @@ class Episode:
     def key(self) -> tuple[str, int, str, str, str, int]:
         return self.row, self.seed, self.world, self.task, self.phase, self.attempt
 
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
 
 class RunnerDied(Exception):
     """The process of a runner ended, or was stopped because it told nothing."""
 
 
 def job_for(world: str, tools: Sequence[Mapping[str, Any]], ends: str, limits: Limits, *, learn: Sequence[Task],
-            attempts: int, tasks: Sequence[Task], demos: Mapping[str, Any], memory: Path, learned: bool,
-            seed: int) -> dict[str, Any]:
+            attempts: int, learn_tokens: int, tasks: Sequence[Task], demos: Mapping[str, Any], memory: Path,
+            learned: bool, seed: int) -> dict[str, Any]:
     """A job as warehouse_protocol.py has it."""
     return {
-        "world": world, "tools": tools, "ends": ends, "attempts": attempts, "memory": str(memory), "learned": learned,
+        "world": world, "tools": tools, "ends": ends, "attempts": attempts, "learn_tokens": learn_tokens,
+        "memory": str(memory), "learned": learned,
         "learn": [{"id": task.id, "text": task.text, "demos": []} for task in learn],
         "tasks": [{"id": task.id, "text": task.text, "demos": demos.get(task.id, [])} for task in tasks],
         "seed": seed, "temperature": limits.temperature, "max_tokens": limits.max_tokens, "patience": limits.seconds,
@@ -156,8 +161,10 @@ class Playing:
                 meter.stop("closed")
             return {"text": text, "over": bool(meter.over), "available": run.available}
         if "verdict" in told:
-            return {"success": run.success}
-        return {"success": self._end(told["end"]["died"]).success}
+            verdict = run.verdict
+            return {"success": verdict.passed, "checks": {check.name: check.passed for check in verdict.checks}}
+        episode = self._end(told["end"]["died"])
+        return {"success": episode.success, "tokens": episode.tokens}
 
     def _begin(self, begun: dict[str, Any]) -> dict[str, Any]:
         self._begun = begun
@@ -174,7 +181,8 @@ class Playing:
         del self._gate.lanes[self._lane]
         episode = Episode(
             row=self._row.name, block=self._row.block, seed=self._job["seed"], world=self._job["world"],
-            task=self._begun["task"], phase=self._begun["phase"], attempt=self._begun["attempt"], success=run.success,
+            task=self._begun["task"], phase=self._begun["phase"], attempt=self._begun["attempt"],
+            success=run.verdict.passed,
             end=meter.over, died=died if meter.over == "died" else "", calls=run.calls, refused=run.refused,
             requests=meter.requests, failed=meter.failed, prompt_tokens=meter.prompt_tokens,
             cached_tokens=meter.cached_tokens, completion_tokens=meter.completion_tokens,

@@ -30,7 +30,8 @@ class Job:
     """A world, and what to do in it.
 
     tools: name, description and parameters (a JSON Schema) of each; ends: the one that ends the work
-    learn: tasks to learn from, with so many `attempts` at each; tasks: those to measure with
+    learn: tasks to learn from, with so many `attempts` at each at most; once `learn_tokens` are spent (prompt and
+        completion), with the first one only; tasks: those to measure with
     memory: a folder for what was learned, empty before; learned: it is all there already
     temperature, max_tokens: of a completion, patience: seconds to wait for one; max_steps: of a run
     k, budget: successes to show, and their tokens
@@ -41,6 +42,7 @@ class Job:
     ends: str
     learn: list[Task]
     attempts: int
+    learn_tokens: int
     tasks: list[Task]
     memory: str
     learned: bool
@@ -56,6 +58,8 @@ class Job:
     available: dict[str, Any] = field(default_factory=dict, init=False)
     """Which tools make sense as things stand, and with which values; for a framework that wants to know."""
     solved: set[str] = field(default_factory=set, init=False)
+    spent: int = field(default=0, init=False)
+    """Tokens of the runs to learn from so far."""
 
     @property
     def folder(self) -> Path:
@@ -67,9 +71,12 @@ class Job:
         self.over, self.available = told["over"], told["available"]
         return str(told["text"])
 
+    def verdict(self) -> dict[str, Any]:
+        """Whether the world is as the task of the run at hand asks (`success`), and what of it (`checks`, by name)."""
+        return _ask(verdict=True)
+
     def success(self) -> bool:
-        """Whether the world is as the task of the run at hand asks."""
-        return bool(_ask(verdict=True)["success"])
+        return bool(self.verdict()["success"])
 
     @contextmanager
     def run(self, task: Task, *, phase: str = "held-out", attempt: int = 0) -> Iterator[None]:
@@ -81,13 +88,25 @@ class Job:
             yield
         except Exception as error:
             died = f"{type(error).__name__}: {error}"[:600]
-        if _ask(end={"died": died})["success"]:
+        ended = _ask(end={"died": died})
+        if ended["success"]:
             self.solved.add(task["id"])
+        if phase == "learn":
+            self.spent += ended["tokens"]
 
-    def lessons(self) -> Iterator[tuple[Task, int]]:
-        """Tasks to learn from, each with the number of the attempt: all of them, then again those not solved."""
-        for attempt in range(self.attempts):
-            yield from ((task, attempt) for task in self.learn if task["id"] not in self.solved)
+    def may_try(self, task: Task, attempt: int) -> bool:
+        """Whether this attempt at a task to learn from, counted from 0, may be made: it is not solved yet."""
+        return (task["id"] not in self.solved and attempt < self.attempts
+                and (attempt == 0 or self.spent < self.learn_tokens))
+
+    def lessons(self, *, task_by_task: bool = False) -> Iterator[tuple[Task, int]]:
+        """Tasks to learn from, each with the number of the attempt: all of them, then again those not solved.
+
+        task_by_task: all attempts at the first one before the second
+        """
+        rounds = ((task, attempt) for attempt in range(self.attempts) for task in self.learn)
+        turns = ((task, attempt) for task in self.learn for attempt in range(self.attempts))
+        return ((task, attempt) for task, attempt in (turns if task_by_task else rounds) if self.may_try(task, attempt))
 
 
 def serve(work: Callable[[Job], Callable[[Task], None]]) -> None:

@@ -13,7 +13,7 @@ from store_recall import ICRL
 from autorl.bench.statistics import Estimate, Runs, difference, mean, ratio
 
 HERE = Path(__file__).resolve().parent
-OURS = {"nothing": ("autorl, no store",), "learned": ("autorl, replay",),
+OURS = {"nothing": ("autorl, no store",), "learned": ("autorl, replay", "autorl, replay, guided"),
         "given": ("autorl, given", "autorl, given, no masks")}
 """What peers are set against: autorl as it is by default and, where that was measured, without what only it is told."""
 
@@ -27,7 +27,7 @@ def figures(rows: Sequence[Row], episodes: Sequence[Episode]) -> dict[str, dict[
         if not held_out:
             continue
         found[f"{name}_success"] = _figure(mean(_runs(held_out, lambda e: e.success), share=True), "share of runs")
-        found[f"{name}_tokens"] = _figure(mean(_runs(held_out, _tokens)), "tokens a run")
+        found[f"{name}_tokens"] = _figure(mean(_runs(held_out, lambda e: e.tokens)), "tokens a run")
         found[f"{name}_success_per_1000_tokens"] = _figure(_worth(held_out), "successes a 1,000 tokens")
         found[f"{name}_seconds"] = _figure(mean(_runs(held_out, lambda e: e.seconds)), "s a run")
         found[f"{name}_died"] = _figure(mean(_runs(held_out, lambda e: e.end == "died"), share=True), "share of runs")
@@ -42,7 +42,7 @@ def figures(rows: Sequence[Row], episodes: Sequence[Episode]) -> dict[str, dict[
 def table(rows: Sequence[Row], episodes: Sequence[Episode]) -> str:
     """One line a row, by block; Markdown."""
     lines = ["| block | framework | success | prompt tokens | written tokens | success / 1,000 tokens | s a run |"
-             " died | no tool called | attempts to learn, successes |",
+             " died | no tool called | to learn: attempts, tokens, successes |",
              "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
         if not (held_out := _held_out(row, episodes)):
@@ -55,7 +55,8 @@ def table(rows: Sequence[Row], episodes: Sequence[Episode]) -> str:
             f"{_mean(held_out, lambda e: e.completion_tokens):,.0f}",
             f"{worth.value:.3f}" if worth else "", f"{median(e.seconds for e in held_out):.1f}",
             f"{sum(e.end == 'died' for e in held_out)}", f"{sum(not e.calls for e in held_out)}",
-            f"{len(learning)}, {sum(e.success for e in learning)}" if row.block == "learned" else "",
+            f"{len(learning)}, {sum(e.tokens for e in learning):,}, {sum(e.success for e in learning)}"
+            if learning else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -76,12 +77,8 @@ def _held_out(row: Row, episodes: Sequence[Episode]) -> list[Episode]:
     return [episode for episode in episodes if episode.row == row.name and episode.phase == "held-out"]
 
 
-def _tokens(episode: Episode) -> float:
-    return episode.prompt_tokens + episode.completion_tokens
-
-
 def _worth(episodes: Sequence[Episode]) -> Estimate | None:
-    return ratio(_runs(episodes, lambda e: e.success), _runs(episodes, lambda e: _tokens(e) / 1000))
+    return ratio(_runs(episodes, lambda e: e.success), _runs(episodes, lambda e: e.tokens / 1000))
 
 
 def _mean(episodes: Sequence[Episode], of: Callable[[Episode], float]) -> float:

@@ -52,10 +52,11 @@ class Run:
         return {tool.name: tool.available is None or tool.available(self._context) for tool in self._tools.values()}
 
     @property
-    def success(self) -> bool:
+    def verdict(self) -> Verdict:
+        """What the pack's verifier says of the world as it stands."""
         task = self._context.task
         verdict: Verdict = _VERIFIER(task, Trajectory(id="run", task=task), self._context.workspace)
-        return verdict.passed
+        return verdict
 
     def close(self) -> None:
         self._folder.cleanup()
@@ -82,7 +83,7 @@ def done(task: Task) -> dict[str, Any]:
     steps = [{"name": action.name, "arguments": action.arguments,
               "observation": run.call(action.name, action.arguments)}
              for action in plan(asked.world, asked.start, asked.goal) or ()]
-    assert (run.over, run.success) == (True, True), f"the shortest way does not do {task.id}"
+    assert (run.over, run.verdict.passed) == (True, True), f"the shortest way does not do {task.id}"
     run.close()
     return {"id": task.id, "text": task.text, "steps": steps}
 
