@@ -144,6 +144,24 @@ def test_a_user_without_rights_is_told_what_to_grant_and_needs_no_more(server: S
     assert store.by_meaning(store.embedder.embed([run.task.text])[0], limit=1)[0][0] == run.task.id, "without it"
 
 
+def test_a_store_that_another_transaction_holds_is_not_opened_without_its_pgvector(
+    server: Server, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    if not ReplayStore(url)._database.meaning:
+        assert not server.ask("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
+        return
+    table = f"{url.rpartition('=')[2]}.embeddings"
+    server.ask(f"ALTER TABLE {table} DROP COLUMN meaning")
+    monkeypatch.setattr(database, "PATIENCE", 0.3)
+    with psycopg.connect(server.url.replace("postgresql+psycopg", "postgresql")) as other:
+        other.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        with pytest.raises(StoreUnavailable, match=r"Another transaction has held its locks for 0.3 s"):
+            ReplayStore(url)
+    assert ReplayStore(url)._database.meaning
+
+
 # A server that goes away.
 
 

@@ -26,6 +26,8 @@ REPLANNED = "0A000"
 """The error code of a prepared statement whose tables were migrated since."""
 PASSING = ("08", "57P", "40001", "40P01", "53300", REPLANNED)
 """Beginnings of error codes that another attempt may not meet: no connection, shut down, conflict, too many."""
+LOCKED = "55P03"
+"""The error code of a lock that was not had in time."""
 INDEX_FROM = 1_000_000
 """Vectors from which the server searches them, by pgvector's index. Of fewer this process finds more, and sooner; they
 take up to 300 MB of its memory."""
@@ -255,7 +257,7 @@ class Postgres(Database):
                 for table in ("embeddings", "embedding_blocks", "embedders"):  # they are made again, with the column
                     connection.exec_driver_sql(f"DELETE FROM {table}")
         except StoreUnavailable as error:
-            if _passes(error.__cause__):
+            if _passes(error.__cause__) or _state(error.__cause__) == LOCKED:
                 raise
             return False  # not this user's to make; `autorl doctor` says so
         return True
@@ -290,13 +292,13 @@ class Postgres(Database):
                                    "Use fewer threads, or look for what holds its locks") from error
         except sa.exc.DBAPIError as error:
             what = " ".join(str(error.orig).split())[:500]
-            state = getattr(error.orig, "sqlstate", None) or ""
+            state = _state(error) or ""
             remedy = "Is the server up, and the URL right? AUTORL_STORE=postgresql+psycopg://USER@HOST/DATABASE"
             if state.startswith("53"):
                 remedy = "Give the server room or connections. What was acknowledged is kept; the run can be resumed"
             elif state == "42501":
                 remedy = f"Let the user make tables: GRANT CREATE ON DATABASE ..., or make its schema {self.schema}"
-            elif state == "55P03":
+            elif state == LOCKED:
                 remedy = f"Another transaction has held its locks for {database.PATIENCE:g} s: end it, and try again"
             elif state:
                 remedy = "autorl doctor checks the store"
@@ -337,11 +339,16 @@ def _starts(error: BaseException | None) -> bool:
         told in str(error.orig) for told in ("the database system is", "server closed the connection"))
 
 
+def _state(error: BaseException | None) -> str | None:
+    """The SQLSTATE of what the server refused."""
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, sa.exc.DBAPIError) else None
+
+
 def _passes(error: BaseException | None) -> bool:
     """Whether another attempt may do better."""
     if not isinstance(error, sa.exc.DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None)
+    state = _state(error)
     if state is None:  # from the driver: no server, or one that hung up
         return isinstance(error, (sa.exc.OperationalError, sa.exc.InterfaceError)) or error.connection_invalidated
     return str(state).startswith(PASSING)
