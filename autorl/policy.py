@@ -50,7 +50,7 @@ class Policy:
         takes = self.model.capabilities
         if self.sampling.tokens and not (takes.token_ids or takes.logprobs):
             raise UsageError(f"'{self.model.name}' tells neither token ids nor log-probabilities, and keep_tokens asks "
-                             "for them", "Use a vLLM server (both) or an OpenAI-compatible one (log-probabilities)")
+                             "for them", "Use the embedded model, a vLLM server or an OpenAI-compatible one")
         if self.sampling.repetition is not None and not takes.repetition:
             raise UsageError(f"'{self.model.name}' takes no penalty on repetition, and the setting 'repetition' is "
                              f"{self.sampling.repetition:g}", "Leave it out, or use the embedded model or vLLM")

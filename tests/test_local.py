@@ -83,6 +83,15 @@ def test_a_string_may_begin_with_what_is_given_and_goes_on_in_words(embedded: Lo
         assert 2 <= len(said.removeprefix(begun).split(" ")) <= 4
 
 
+@pytest.mark.parametrize(("text", "whole"), [("A naïve café, ok?", True), ("A bee: \U0001f41d", False)])
+def test_tokens_are_rated_unless_one_of_them_ends_within_a_letter(embedded: Local, text: str, whole: bool) -> None:
+    told = embedded.complete(ask(tokens=True, max_tokens=40, grammar=f'root ::= "{text}"'))
+    assert told.text == text
+    assert bool(told.logprobs) == bool(told.token_ids) == whole
+    if whole:
+        assert embedded._asked("detokenize", {"tokens": told.token_ids})["content"] == text
+
+
 def test_an_interrupt_reaches_the_caller_while_the_model_speaks(embedded: Local) -> None:
     began = time.monotonic()
     timer = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))

@@ -10,6 +10,7 @@ from autorl import Agent, models
 from autorl.errors import ContextOverflow, ModelUnavailable, UsageError
 from autorl.models.base import Model
 from autorl.models.openai import OpenAIServer
+from autorl.models.scripted import Scripted
 from autorl.replay.recall import Recall
 from autorl.types import Limits, Status
 from tests.conformance.models import ModelSuite, ask
@@ -255,5 +256,5 @@ def test_token_ids_and_log_probabilities_are_kept_with_the_step_when_asked_for(o
 def test_tokens_are_not_asked_of_a_backend_that_cannot_tell_them() -> None:
     from autorl.policy import Sampling
 
-    with pytest.raises(UsageError, match="'local' tells neither token ids nor log-probabilities"):
-        Agent(model="local", tools=[ping], sampling=Sampling(tokens=True)).solve("Do it")
+    with pytest.raises(UsageError, match="'scripted' tells neither token ids nor log-probabilities"):
+        Agent(model=Scripted([say("ping")]), tools=[ping], sampling=Sampling(tokens=True)).solve("Do it")

@@ -6,6 +6,7 @@ import os
 import threading
 import time
 import urllib.request
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -47,12 +48,15 @@ as sha256sum writes them."""
 class Local:
     """One GGUF file, loaded when it is first asked; every thread of the process shares it.
 
+    The log-probabilities that it tells are the model's own, before penalties, temperature and grammar, without that of
+    the token that ends the text; it tells none of a text some tokens of which end within a letter.
+
     name: `local`, `local:PATH.gguf` or `local:hf:REPO/FILE`; with `+policy@HASH`, as a policy of this home has it
     adapter: a LoRA adapter in llama.cpp's form, where it is not the one that the name says
     slots: completions at a time, each with its own context
     """
 
-    capabilities = Capabilities(grammar=True, json_schema=True, repetition=True)
+    capabilities = Capabilities(grammar=True, json_schema=True, logprobs=True, token_ids=True, repetition=True)
 
     def __init__(self, name: str = "local", *, adapter: Path | None = None, slots: int = 2) -> None:
         self.name = name
@@ -62,6 +66,7 @@ class Local:
         self._loaded: Any = None
         self._context = CONTEXT
         self._tokens = lru_cache(maxsize=4096)(self._count)
+        self._piece = lru_cache(maxsize=4096)(self._spelled)
 
     @classmethod
     def shared(cls, name: str) -> "Local":
@@ -105,11 +110,14 @@ class Local:
             body["grammar"] = request.grammar
         elif request.json_schema:
             body["json_schema"] = request.json_schema
+        if request.tokens:  # they come with the best ones, one of them at least
+            body |= {"logprobs": True, "top_logprobs": 1}
         started = time.monotonic()
         reply = _streamed(server, body, request.on_text)
         if "error" in reply:
             raise _failure(self.name, reply["error"])
         usage, timings = reply.get("usage", {}), reply.get("timings", {})
+        rated = reply["rated"] if all(map(self._is_one, reply["rated"])) else []
         return Completion(
             text=reply["text"],
             finish_reason=reply.get("finish_reason"),
@@ -120,6 +128,8 @@ class Local:
             ),
             seconds=time.monotonic() - started,
             tokens_per_second=timings.get("predicted_per_second", 0.0),
+            token_ids=tuple(each["id"] for each in rated),
+            logprobs=tuple(round(each["logprob"], 4) for each in rated),
         )
 
     def count(self, text: str) -> int:
@@ -142,16 +152,25 @@ class Local:
             raise ModelUnavailable(f"llama.cpp did not keep to a text of {len(tokens)} tokens that it was to rate")
         return sum(each["logprob"] for each in given), len(tokens)
 
+    def _is_one(self, rated: Mapping[str, Any]) -> bool:
+        """Whether what llama.cpp rates is one token: those that end within a letter it leaves out, and their bytes
+        stand in the next one."""
+        return max(rated["bytes"], default=0) < 128 or self._piece(rated["id"]) == bytes(rated["bytes"]).decode()
+
     def _count(self, text: str) -> int:
         return len(self._tokenised(text))
 
     def _tokenised(self, text: str) -> list[int]:
-        request = urllib.request.Request(
-            f"{self._server().listening_address}/tokenize", json.dumps({"content": text}).encode(),
-            {"Content-Type": "application/json"},
-        )
+        return list(self._asked("tokenize", {"content": text})["tokens"])
+
+    def _spelled(self, token: int) -> str:
+        return str(self._asked("detokenize", {"tokens": [token]})["content"])
+
+    def _asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self._server().listening_address}/{path}", json.dumps(body).encode(),
+                                         {"Content-Type": "application/json"})
         with _LOOPBACK.open(request, timeout=30) as reply:
-            return list(json.load(reply)["tokens"])
+            return dict(json.load(reply))
 
     def _server(self) -> Any:
         with self._loading:
@@ -193,12 +212,13 @@ class Local:
 
 
 def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict[str, Any]:
-    """The last words of a streamed reply, with its whole text.
+    """The last words of a streamed reply, with its whole text, and its tokens as they were rated if that was asked for.
 
     llama.cpp runs in a thread of its own: control-C reaches this one at once, and the other stops at its
     next token. (An interrupt that falls into the callback of the binding itself would be lost.)
     """
     pieces: list[str] = []
+    rated: list[dict[str, Any]] = []
     last: dict[str, Any] = {}
     failed: list[Exception] = []
     raised: list[Exception] = []
@@ -208,6 +228,7 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
         last.update({key: chunk[key] for key in ("usage", "timings", "error") if chunk.get(key)})
         for choice in chunk.get("choices") or ():
             last["finish_reason"] = choice.get("finish_reason")
+            rated.extend((choice.get("logprobs") or {}).get("content") or ())
             text = (choice.get("delta") or {}).get("content")
             if text:
                 pieces.append(text)
@@ -236,7 +257,7 @@ def _streamed(server: Any, body: dict[str, Any], on_text: OnText | None) -> dict
         raise raised[0]
     if failed:
         raise ModelUnavailable(f"llama.cpp failed: {failed[0]}") from failed[0]
-    return {**last, "text": "".join(pieces)}
+    return {**last, "text": "".join(pieces), "rated": rated}
 
 
 def split(name: str) -> tuple[str, str | None]:

@@ -107,6 +107,15 @@ class RealModelSuite(ModelSuite):
         assert first == again
         assert any(other != first for other in others)
 
+    def test_the_tokens_of_an_answer_are_rated_where_that_is_asked_for(self, model: Model) -> None:
+        assert model.complete(ask()).logprobs == ()
+        told = model.complete(ask("Count to five.", max_tokens=12, tokens=True))
+        assert model.capabilities.logprobs
+        assert 0 <= told.usage.completion_tokens - len(told.logprobs) <= 1, "some leave the one out that ends it"
+        assert all(value <= 0 for value in told.logprobs)
+        if model.capabilities.token_ids:
+            assert len(told.token_ids) == len(told.logprobs)
+
     def test_a_schema_or_a_grammar_is_obeyed_where_it_is_taken(self, model: Model) -> None:
         if model.capabilities.json_schema:
             schema = {"type": "object", "properties": {"day": {"enum": ["mon", "tue"]}}, "required": ["day"],
