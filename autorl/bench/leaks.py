@@ -16,6 +16,7 @@ NEAR = 0.8
 """Cosine from which two texts ask for the same. Measured on the slide tasks (tests/test_slide_tasks.py): different ones
 stay below 0.62 in English and below 0.75 between scripts; what a person worded anew stays above 0.81. A translation
 is not seen, nor every task that was cut to a half."""
+SAME = 1.0
 _BATCH = 500
 
 
@@ -68,7 +69,7 @@ def leaks(stored: Iterable[tuple[str, str]], held_out: Iterable[Task], *, near: 
     """Which of the tasks to learn from are held-out ones, by id or by text.
 
     stored: id and text of each, such as the tasks of a store; read once, some hundreds at a time
-    near: cosine from which two texts count as one
+    near: cosine from which two texts count as one; `SAME` for the same words alone
     """
     tasks = list(held_out)
     ids, known = {task.id for task in tasks}, Known(tasks)
@@ -83,9 +84,9 @@ def leaks(stored: Iterable[tuple[str, str]], held_out: Iterable[Task], *, near: 
     return found
 
 
-def refuse(stored: Iterable[tuple[str, str]], held_out: Iterable[Task]) -> None:
+def refuse(stored: Iterable[tuple[str, str]], held_out: Iterable[Task], *, near: float = NEAR) -> None:
     """Raise UsageError that names the held-out tasks among those to learn from, if there are any."""
-    found = leaks(stored, held_out)
+    found = leaks(stored, held_out, near=near)
     if found:
         listed = "; ".join(map(str, found[:5])) + (f"; and {len(found) - 5} more" if len(found) > 5 else "")
         raise UsageError(f"{len(found)} tasks to learn from are held-out ones: {listed}",

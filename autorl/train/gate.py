@@ -5,6 +5,7 @@ from math import comb
 from typing import Any
 
 from autorl import tasks as task_sets
+from autorl.bench import leaks
 from autorl.bench.ledger import Episode
 from autorl.bench.spec import Setting, Spec, Split, Tasks
 from autorl.bench.statistics import FEWEST, Estimate, Runs, difference
@@ -89,12 +90,17 @@ def gate(store: ReplayStore, old: str, new: str, tasks: Sequence[Task], *, chose
         `store`); also: tasks of other kinds, by their tools, which new must not do clearly worse
     texts: to see what was forgotten on, the neutral ones when None
     Called again after whatever broke it off, it goes on. The ruling is kept with the policy; nothing is promoted here.
-    Raises UsageError for the same policy twice or no tasks, and what `measure.play` raises.
+    Raises UsageError for the same policy twice, no tasks, or one that a policy was trained on, by its id or its words;
+    and what `measure.play` raises.
     """
     if old == new:
         raise UsageError(f"old and new are both {old}", "Name two policies: autorl policies list")
     if not tasks:
         raise UsageError("there is no task to compare the policies on", "Name a set of held-out tasks: --tasks")
+    every = [*tasks, *(task for others in (also or {}).values() for task in others)]
+    trained_on = [run for kept in store.policies() if kept.id in (split(old)[1], split(new)[1]) for run in kept.runs]
+    learned = [run.task for run in store.get_all(trained_on).values()]
+    leaks.refuse(((task.id, task.text) for task in learned), every, near=leaks.SAME)
     folder = home() / "gates"
 
     def play(some: Sequence[Task], chosen: Settings) -> list[Episode]:
@@ -107,7 +113,6 @@ def gate(store: ReplayStore, old: str, new: str, tasks: Sequence[Task], *, chose
     episodes = play(tasks, chosen)
     elsewhere = [episode for tools, others in (also or {}).items()
                  for episode in play(others, chosen.model_copy(update={"tools": tools}))]
-    every = [*tasks, *(task for others in (also or {}).values() for task in others)]
     texts = measure.neutral() if texts is None else texts
     nats = [measure.surprise(folder, name, texts, given) for name in (old, new)]
     return rule(store, old, new, episodes, every, nats, elsewhere)

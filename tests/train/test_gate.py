@@ -15,10 +15,12 @@ from autorl.errors import UsageError
 from autorl.models.scripted import Scripted
 from autorl.train import gate, measure
 from autorl.train.gate import Ruling, decide
-from autorl.types import Status, Usage
+from autorl.types import Status, Task, Usage
 from tests.children import started
+from tests.conformance.stores import write
 from tests.train import doors
 from tests.train.doors import Opener
+from tests.worlds import PASSED, a_run
 
 TEXTS = ["A plain sentence about bread.", "Another one, about rivers and sand."]
 
@@ -227,6 +229,19 @@ def test_the_ruling_is_kept_with_the_policy(store: ReplayStore) -> None:
     (kept,) = store.policies()
     assert Ruling.model_validate_json(kept.gate or "") == ruling
     assert store.promoted("local") is None, "to promote is another's word"
+
+
+@pytest.mark.parametrize("by", ["id", "words"])
+def test_tasks_that_a_policy_was_trained_on_are_refused(store: ReplayStore, by: str) -> None:
+    doors.project()
+    task = doors.tasks()[3]
+    same = Task(text=f" {task.text.upper()} ") if by == "words" else Task(text="Whatever it is", id=task.id)
+    run = write(store, a_run(same, verdict=PASSED))
+    store.keep_policy("policy@1f", base="local", trained_on=[run.id])
+    for names in (("local", "local+policy@1f"), ("local+policy@1f", "local")):
+        with pytest.raises(UsageError, match=rf"1 tasks to learn from are held-out ones: .*'{task.id}'"):
+            ruled(store, Opener(names[0], 0.1), Opener(names[1], 0.9))
+    assert ruled(store, Opener("local", 0.1), Opener("local+policy@2e", 0.9)).passed
 
 
 def test_the_same_policy_twice_or_no_task_is_refused(store: ReplayStore) -> None:
