@@ -1,6 +1,7 @@
 """One small tree of errors. Each message says what happened, with which value, and what to do."""
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -37,6 +38,16 @@ class MissingExtra(AutorlError):
     """A part that was not installed is needed."""
 
     exit_code = 2
+
+
+class SystemRefused(AutorlError):
+    """The operating system refused something, such as room on a disk or the right to write there."""
+
+    @classmethod
+    def of(cls, error: OSError) -> "SystemRefused":
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "Make room" if full else "Is it there, and may this user have it?"
+        return cls(f"the system refused it: {error}", remedy)
 
 
 class ModelUnavailable(AutorlError):

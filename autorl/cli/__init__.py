@@ -69,14 +69,19 @@ app.command("init")(init.init)
 
 
 def main() -> None:
-    """The `autorl` command. What is raised on purpose ends as one line and an exit code, never as a traceback."""
+    """The `autorl` command. What is raised on purpose ends as one line and an exit code, never as a traceback.
+
+    So does what the operating system refuses, such as room on a full disk.
+    """
     try:
         app()
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:
-        from autorl.errors import AutorlError
+        from autorl.errors import AutorlError, SystemRefused
 
+        if isinstance(error, OSError):
+            error = SystemRefused.of(error)
         if not isinstance(error, AutorlError):
             raise
         output.fail(error, as_json="--json" in sys.argv[1:])

@@ -188,7 +188,7 @@ def _budget(folder: Path, tokens: int | None, hours: float | None) -> "Budget":
 def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", keep: bool, as_json: bool) -> None:
     from autorl.bench import report as reports
     from autorl.bench import run
-    from autorl.errors import AutorlError
+    from autorl.errors import AutorlError, SystemRefused
 
     if not as_json:
         say(f"Run {folder.name} in {folder}", style="dim")
@@ -197,11 +197,12 @@ def _go_on(folder: Path, concurrency: int, budget: "Budget", where: "Executor", 
     go_on = f"To go on: autorl bench resume {folder.name}"
     try:
         ending = run.resume(folder, concurrency=concurrency, budget=budget, watch=watch, on=where)
-    except AutorlError as error:
-        error.remedy = f"{error.remedy}. {go_on}" if error.remedy else go_on
+    except (AutorlError, OSError) as error:
+        told = SystemRefused.of(error) if isinstance(error, OSError) else error
+        told.remedy = f"{told.remedy}. {go_on}" if told.remedy else go_on
         if not as_json:
             say(go_on)
-        raise
+        raise told from error.__cause__
     finally:
         watch(None)
     _show(reports.of(folder), keep=keep and ending.status == "complete", markdown=False, as_json=as_json)

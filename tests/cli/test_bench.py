@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,6 +49,30 @@ def gates(script):
 
 def ledger_of(folder):
     return [json.loads(line) for line in Path(folder, "ledger.jsonl").read_text().splitlines()]
+
+
+def test_a_full_disk_is_told_in_a_line(gates):
+    # This shell may write no file of more than a block.
+    full = subprocess.run(["bash", "-c", f"ulimit -f 0; {sys.executable} -m autorl bench run gates"], text=True,
+                          capture_output=True, timeout=300, check=False)
+    assert full.returncode == 5
+    assert "File too large" in full.stderr
+    assert full.stderr.endswith("Make room\n")
+    assert "Traceback" not in full.stderr
+
+
+def test_a_run_whose_folder_cannot_be_written_to_can_go_on_later(autorl, gates):
+    autorl("bench", "run", "gates", "--tokens", "1")
+    (folder,) = Path(os.environ["AUTORL_HOME"], "bench").glob("gates-*")
+    workspaces = folder / "workspaces"
+    shutil.rmtree(workspaces, ignore_errors=True)
+    workspaces.write_text("a file where a folder should be")
+    stopped = autorl("bench", "resume", folder.name)
+    assert stopped.returncode == 5
+    assert "Traceback" not in stopped.stderr
+    assert f"To go on: autorl bench resume {folder.name}" in stopped.stdout
+    workspaces.unlink()
+    assert autorl("bench", "resume", folder.name, "--tokens", "1000000").returncode == 0
 
 
 def test_a_benchmark_runs_from_its_file_to_its_report(autorl, gates):
