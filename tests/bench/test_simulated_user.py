@@ -1,15 +1,21 @@
 """Who answers the agent's questions: as in the paper, or from the task's hidden brief."""
 
+import json
 from collections import Counter
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
-from autorl import tasks
+from autorl import ReplayStore, tasks
+from autorl.bench import definition, run
 from autorl.bench.simulated_user import ANSWERS, Brief, Paper, user
 from autorl.errors import UnknownName
 from autorl.models.scripted import Scripted
 from autorl.registry import nobody
 from autorl.types import Task
+from tests.bench.world import SPEC, episodes, make_project
+from tests.worlds import say
 
 QUESTIONS = [f"What about part {number}?" for number in range(400)]
 # Which sentence of the brief answers each question; None where none does.
@@ -105,3 +111,26 @@ def test_a_user_is_chosen_by_name():
 @pytest.mark.parametrize("task", BY_ID.values(), ids=BY_ID)
 def test_every_sentence_of_a_brief_can_be_had_by_asking_for_it(task):
     assert [Brief(task)(sentence) for sentence in tasks.brief(task)] == list(tasks.brief(task))
+
+
+@pytest.mark.parametrize(("who", "answers"), [
+    ("nobody", {"None"}), ("paper", set(ANSWERS)), ("brief", {"The code of every door is on a yellow note."})])
+def test_the_user_that_a_setting_names_answers_in_its_episodes(who, answers):
+    def asks(request):
+        said = [message["content"] for message in request.messages]
+        if said[-1].startswith("Observation: "):
+            return say("finish", answer="done")
+        return say("ask_user", question=f"Where do I find the code of the door of seed {request.seed}?")
+
+    make_project(Path.cwd(), spec=SPEC.replace('tools = ["doors"]', f'tools = ["doors", "ask_user"]\nuser = "{who}"'))
+    path = Path("tasks/doors/held-out.jsonl")
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    for task in told:
+        task["requirements"]["brief"] = ["The code of every door is on a yellow note.", "Nobody likes Mondays."]
+    path.write_text("".join(json.dumps(task) + "\n" for task in told))
+    doors = definition.load("doors")
+    folder = run.begin(doors, definition.read_tasks(doors))
+    run.resume(folder, given={"scripted:door-opener": Scripted(asks, name="door-opener")})
+    with closing(ReplayStore(folder / run.RUNS)) as store:
+        asked = store.get_all([e.run for e in episodes(folder) if e.cell.phase == "held-out"]).values()
+    assert {trajectory.steps[0].observation.text for trajectory in asked} == answers

@@ -54,6 +54,28 @@ def test_a_task_takes_exactly_as_many_calls_as_it_says(name, length):
 
 
 @settings(max_examples=25, deadline=None)
+@given(WORLDS)
+def test_every_world_has_a_rule_that_no_description_tells_but_its_error(name):
+    one = world(name)
+    rule = next(rule for rule in one.rules if rule.operation == "ship" and not rule.told)
+    assert rule.telling(one, "ship")
+    assert rule.telling(one, "ship") not in " ".join(map(one.description, one.operations))
+    treat = one.word(rule.treatment)
+    for task in (task for length in (3, 4, 5) for task in tasks(name, "train", length, 5)):
+        asked = Asked.of(task)
+        way = plan(one, asked.start, asked.goal)
+        told, state = [], asked.start
+        for action in (action for action in way if action.name != treat):
+            outcome = one.apply(state, action)
+            told += [] if outcome.ok else [outcome.text]
+            state = outcome.state
+        if any(action.name == treat for action in way) and any("must be" in text for text in told):
+            assert any(text.endswith(f"first. Next: {treat}") for text in told)
+            return
+    raise AssertionError(f"no task of {name} meets the rule")
+
+
+@settings(max_examples=25, deadline=None)
 @given(WORLDS, st.integers(2, 6))
 def test_what_a_constraint_leaves_open_holds_the_way_to_the_goal(name, length):
     (task,) = tasks(name, "train", length, 1)
