@@ -28,7 +28,8 @@ def _told(figure: Figure, found: Estimate | None) -> dict[str, Any]:
     unit = METRICS[figure.of].unit if figure.of in METRICS else TITLES[figure.of]
     return {
         "value": found.value, "interval": None if found.low is None else [found.low, found.high], "n": found.n,
-        "unit": unit + (f", less that of {figure.against}" if figure.against else ""), "goal": figure.goal}
+        "unit": unit + (f", less that of {figure.against}" if figure.against else ""), "goal": figure.goal,
+        "reason": figure.reason}
 
 
 def _found(report: Report, figure: Figure) -> Estimate | None:

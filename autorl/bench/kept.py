@@ -4,7 +4,7 @@
      "figures": {FIGURE: {"value", "unit", "interval", "n", "goal", "baseline", "command", "commit", "when"}}}
 
 What does not apply is left out. `interval` is [low, high] at 95 %; `n` is what `value` was made from; `baseline` is
-what it was measured against, in the same unit; a figure that fell short of its goal may say why in `reason`.
+what it was measured against, in the same unit; a figure that falls short of its goal may say why in `reason`.
 `goal` is text: a comparison and a number with one space between them, `"<= 1.0"` or `">= 0.9"`; `meets(value, goal)`
 reads it. `commit` ends in `+` if there were changes on top of it. Several scripts may feed one file: each figure names
 the command, commit and time it came from, and the file itself the last one that wrote to it.
@@ -27,7 +27,7 @@ def keep(name: str, figures: Mapping[str, Mapping[str, Any]], command: str, fold
     """Put `figures` into FOLDER/NAME.json, beside those that are there, and return the file.
 
     command: what makes them again, from the root of the repository; fields of a figure that are None are left out, and
-    one whose value is None is taken out.
+    one whose value is None is taken out, as is the `reason` of one that reaches its goal.
     Raises ValueError for a goal that cannot be read.
     """
     path = folder / f"{name}.json"
@@ -39,8 +39,8 @@ def keep(name: str, figures: Mapping[str, Mapping[str, Any]], command: str, fold
         kept.pop(figure, None)
         if fields["value"] is None:
             continue
-        if fields.get("goal") is not None:
-            meets(fields["value"], fields["goal"])
+        if fields.get("goal") is not None and meets(fields["value"], fields["goal"]):
+            fields = {**fields, "reason": None}
         kept[figure] = {key: _rounded(value) for key, value in {**fields, **made}.items() if value is not None}
     whole = {"name": name, **made, "machine": machine(), "figures": dict(sorted(kept.items()))}
     text = json.dumps({key: value for key, value in whole.items() if value is not None}, indent=1, ensure_ascii=False)

@@ -71,7 +71,7 @@ class Figure(Value):
     """A figure worth keeping (see kept.py).
 
     of: one of `metrics.FIGURES`; `first_success` is the number of the episode of a filling that was the first to pass
-    against: the setting that `setting` is compared with; goal: such as `>= 0.8`
+    against: the setting that `setting` is compared with; goal: such as `>= 0.8`; reason: why it falls short, if it does
     """
 
     of: str
@@ -79,6 +79,7 @@ class Figure(Value):
     size: Size | None = None
     against: str = ""
     goal: str | None = Field(default=None, pattern=r"^(<=|>=) -?\d+(\.\d+)?$")
+    reason: str | None = None
 
 
 class Published(Value):

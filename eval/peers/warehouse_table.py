@@ -34,8 +34,10 @@ def figures(rows: Sequence[Row], episodes: Sequence[Episode]) -> dict[str, dict[
         for ours in (one for one in rows if one.name in OURS[row.block] and row.peer != "autorl"):
             ahead = difference(_runs(_held_out(ours, episodes), lambda e: e.success),
                                _runs(held_out, lambda e: e.success))
-            found[f"{_name(ours.name)}_minus_{name}"] = _figure(ahead, "share of runs, paired by task",
-                                                                goal=None if row.block == "nothing" else ">= 0.01")
+            learned = [e.success for e in episodes if e.row == ours.name and e.phase == "learn"]
+            found[f"{_name(ours.name)}_minus_{name}"] = _figure(
+                ahead, "share of runs, paired by task", goal=None if row.block == "nothing" else ">= 0.01",
+                reason=f"{sum(learned)} of its {len(learned)} attempts to learn passed" if learned else None)
     return {name: figure for name, figure in found.items() if figure}
 
 
@@ -92,11 +94,12 @@ def _runs(episodes: Sequence[Episode], of: Callable[[Episode], float]) -> Runs:
     return runs
 
 
-def _figure(found: Estimate | None, unit: str, goal: str | None = None) -> dict[str, Any]:
+def _figure(found: Estimate | None, unit: str, goal: str | None = None, reason: str | None = None
+            ) -> dict[str, Any]:
     if found is None:
         return {}
     interval = None if found.low is None else [found.low, found.high]
-    return {"value": found.value, "interval": interval, "n": found.n, "unit": unit, "goal": goal}
+    return {"value": found.value, "interval": interval, "n": found.n, "unit": unit, "goal": goal, "reason": reason}
 
 
 def _name(row: str) -> str:

@@ -125,6 +125,13 @@ def test_what_is_kept_is_what_the_definition_names(done, tmp_path):
     assert "goal >= 0.8: met" in kept.show(made)
 
 
+@pytest.mark.parametrize(("value", "told"), [(0.7, "the doors are heavy"), (0.9, None)])
+def test_why_a_figure_falls_short_is_kept_while_it_does(tmp_path, value, told):
+    figure = {"value": value, "goal": ">= 0.8", "reason": "the doors are heavy"}
+    path = kept.keep("doors", {"opened": figure}, "by hand", tmp_path)
+    assert json.loads(path.read_text())["figures"]["opened"].get("reason") == told
+
+
 def test_what_a_complete_run_cannot_have_is_told_and_not_kept(tmp_path):
     """Nobody succeeds, so that no store comes to two successes; what recalls nothing is the same at every size."""
     spec = WITH_FIGURES.replace("compare = [", 'compare = [["agent", "again"], ') + """
