@@ -2,6 +2,8 @@
 
 from math import exp, log
 
+import choix
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,22 @@ def test_several_rankings_of_a_task_count_as_one_task():
     blocks = [("t1", {"a": 1.0, "b": 0.0})] * 9 + [("t2", {"a": 0.0, "b": 1.0})]
     assert relative_fulfillment(blocks)["a"].value == 1.5
     assert bradley_terry(blocks)["a"].value == pytest.approx(0, abs=1e-6)
+
+
+@given(BLOCKS)
+def test_strengths_are_those_that_choix_finds(blocks):
+    names = sorted({name for _, scores in blocks for name in scores})
+    tasks = [task for task, _ in blocks]
+    wins = 0.5 * (1 - np.eye(len(names)))  # the tie that every pair has more than was seen
+    for task, scores in blocks:
+        for one in scores:
+            for other in scores:
+                mine, theirs = (ranks(scores)[name] for name in (one, other))
+                won = 0.5 if one != other and mine == theirs else mine < theirs
+                wins[names.index(one), names.index(other)] += won / tasks.count(task)
+    found = bradley_terry(blocks)
+    theirs = choix.ilsr_pairwise_dense(wins, max_iter=10_000)
+    assert [found[name].value for name in names] == pytest.approx(list(theirs - theirs.mean()), abs=1e-3)
 
 
 @given(BLOCKS)
