@@ -14,7 +14,7 @@ from autorl.bench.ledger import Episode
 from autorl.bench.metrics import opens, optimal, surprise
 from autorl.bench.spec import Budget, Cell, Setting, Spec, Split
 from autorl.errors import AutorlError, ModelUnavailable, StoreUnavailable, UsageError
-from autorl.journal import Journal
+from autorl.journal import Journal, Watcher
 from autorl.models.base import Model
 from autorl.replay.store import ReplayStore
 from autorl.rollout.collect import warmth
@@ -43,6 +43,11 @@ class Meter:
     def seconds(self) -> float:
         """In which a process was at work."""
         return time.monotonic() - self._started
+
+    @property
+    def timed(self) -> bool:
+        """Whether time is limited."""
+        return self._budget.hours is not None
 
     def stop(self, why: str) -> None:
         """Stop every thread at its next step. The first reason stands."""
@@ -85,6 +90,16 @@ class _InHand(Journal):
 
     def ended(self, trajectory: Trajectory) -> None:
         self.last = trajectory
+
+
+class _Clock(Watcher):
+    """Ends a completion under way when the time is over."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+
+    def text(self, piece: str) -> None:
+        self._meter.spend()
 
 
 class Player:
@@ -135,7 +150,7 @@ class Player:
         object.__setattr__(agent, "toolset", base.toolset)
         died = ""
         try:
-            trajectory = agent.solve(task)
+            trajectory = agent.solve(task, watcher=_Clock(meter) if meter.timed else None)
         except (Stopped, ModelUnavailable, StoreUnavailable, OSError):
             raise
         except Exception as error:

@@ -21,6 +21,8 @@ TITLES = {
     "strength": "strength", "first_success": "first success",
 }
 _MOST_SHOWN = 5
+_SEEDS = 3
+"""Of fewer a report says that they tell little."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ def summary(report: Report) -> str:
     lines.append(f"{', '.join(report.spec.models)}: {report.done} of {report.planned} held-out episodes "
                  f"({report.status}), seeds {seeds}; {report.tokens:,} tokens, {duration(report.wall_seconds)}. "
                  f"From {report.folder}")
+    if len(report.spec.seeds) < _SEEDS:
+        lines.append(f"Fewer than {_SEEDS} seeds: how much runs of the same task differ is hardly known.")
     lines += [f"Left out: {count} episodes, {why}" for why, count in report.left_out.items()]
     lines += [f"Left out: {line}" for line in report.wrong]
     return "\n".join(lines)

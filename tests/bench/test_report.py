@@ -152,6 +152,12 @@ agent_minus_again = { of = "success", setting = "agent", against = "again", size
     assert re.search("replay_success +none", kept.show(made))
 
 
+@pytest.mark.parametrize(("seeds", "told"), [("[0, 1]", True), ("[0, 1, 2]", False)])
+def test_a_report_of_few_seeds_says_so(seeds, told):
+    made = report.of(begun(spec=SPEC.replace("[0, 1]", seeds)))
+    assert ("Fewer than 3 seeds" in text.plain(made)) == told
+
+
 def test_a_report_of_half_a_run_counts_what_is_left_out():
     folder = begun(spec=WITH_FIGURES)
     run.resume(folder, given=GIVEN, budget=Budget(tokens=10_000))

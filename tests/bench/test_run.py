@@ -4,6 +4,7 @@ import itertools
 import os
 import signal
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 
@@ -156,6 +157,26 @@ def test_an_hour_budget_counts_the_time_in_which_a_process_was_at_work():
     done = len(episodes(folder))
     assert run.resume(folder, given=GIVEN, budget=Budget(hours=0.5 / 3600)).status == "budget"
     assert len(episodes(folder)) == done
+
+
+def test_an_hour_budget_ends_a_completion_under_way():
+    class Slow(Scripted):
+        said = 0
+
+        def complete(self, request):
+            for _ in range(1000):
+                time.sleep(0.01)
+                self.said += 1
+                if request.on_text:
+                    request.on_text(".")
+            return super().complete(request)
+
+    slow = Slow(opens_doors, name="door-opener")
+    folder = begun()
+    ending = run.resume(folder, given={"scripted:door-opener": slow}, concurrency=1, budget=Budget(hours=0.5 / 3600))
+    assert (ending.status, "hours" in ending.why) == ("budget", True)
+    assert slow.said < 1000
+    assert not episodes(folder)
 
 
 def test_a_model_that_dies_stops_the_grid_which_can_go_on():
