@@ -85,6 +85,9 @@ def test_a_string_may_begin_with_what_is_given_and_goes_on_in_words(embedded: Lo
 
 @pytest.mark.parametrize(("text", "whole"), [("A naïve café, ok?", True), ("A bee: \U0001f41d", False)])
 def test_tokens_are_rated_unless_one_of_them_ends_within_a_letter(embedded: Local, text: str, whole: bool) -> None:
+    for most in range(1, 12):
+        cut = embedded.complete(ask(tokens=True, max_tokens=most, grammar=f'root ::= "{text}"'))
+        assert len(cut.logprobs) in (0, min(most, cut.usage.completion_tokens - (cut.finish_reason == "stop")))
     told = embedded.complete(ask(tokens=True, max_tokens=40, grammar=f'root ::= "{text}"'))
     assert told.text == text
     assert bool(told.logprobs) == bool(told.token_ids) == whole

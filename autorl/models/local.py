@@ -6,7 +6,6 @@ import os
 import threading
 import time
 import urllib.request
-from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -117,7 +116,7 @@ class Local:
         if "error" in reply:
             raise _failure(self.name, reply["error"])
         usage, timings = reply.get("usage", {}), reply.get("timings", {})
-        rated = reply["rated"] if all(map(self._is_one, reply["rated"])) else []
+        rated = self._rated(reply)
         return Completion(
             text=reply["text"],
             finish_reason=reply.get("finish_reason"),
@@ -152,10 +151,16 @@ class Local:
             raise ModelUnavailable(f"llama.cpp did not keep to a text of {len(tokens)} tokens that it was to rate")
         return sum(each["logprob"] for each in given), len(tokens)
 
-    def _is_one(self, rated: Mapping[str, Any]) -> bool:
-        """Whether what llama.cpp rates is one token: those that end within a letter it leaves out, and their bytes
-        stand in the next one."""
-        return max(rated["bytes"], default=0) < 128 or self._piece(rated["id"]) == bytes(rated["bytes"]).decode()
+    def _rated(self, reply: dict[str, Any]) -> list[dict[str, Any]]:
+        """The tokens of a reply with their log-probabilities; none if some are missing.
+
+        Those that end within a letter llama.cpp leaves out, and their bytes stand in the next one, if there is one.
+        """
+        rated: list[dict[str, Any]] = reply["rated"]
+        whole = reply.get("finish_reason") != "length" or len(rated) == reply["usage"]["completion_tokens"]
+        ones = (max(each["bytes"], default=0) < 128
+                or self._piece(each["id"]) == bytes(each["bytes"]).decode("utf-8", "replace") for each in rated)
+        return rated if whole and all(ones) else []
 
     def _count(self, text: str) -> int:
         return len(self._tokenised(text))
