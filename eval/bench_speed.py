@@ -1,12 +1,12 @@
 """What `autorl bench` itself costs on tasks of the warehouse, with a model that takes no time and with one that does.
 
-    python eval/bench_speed.py [--episodes 10000] [--rounds 5] [--no-keep]
+    python eval/bench_speed.py [--episodes 30000] [--rounds 5] [--no-keep]
 
 `overhead_share`: the same episodes are played by the benchmark and by `Agent.solve_many` with a store, in turns, with
 two threads and a model that takes 0.1 s for a completion. The overhead is how much longer the benchmark takes.
 `world_episodes_per_s`: the tasks of a world without a model: each call of the shortest way carried out, the end judged.
 `episodes_per_s`, `growth_mb`: many episodes with a model that answers at once, and by how much the memory of the
-process grows from the first tenth of them to the last.
+process grows from the middle of them to the last. (In the first half SQLite fills its page cache of 64 MB.)
 """
 
 import argparse
@@ -114,7 +114,7 @@ def resident_mb() -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=10_000, help="with the model that answers at once")
+    parser.add_argument("--episodes", type=int, default=30_000, help="with the model that answers at once")
     parser.add_argument("--rounds", type=int, default=5, help="of the comparison with the bare agent")
     parser.add_argument("--no-keep", action="store_true", help="print the figures and keep nothing")
     args = parser.parse_args()
@@ -128,13 +128,13 @@ def main() -> None:
             ratios.append(benchmark(60, slow, concurrency=2) / bare(60, slow, concurrency=2, folder=folder))
         seconds = benchmark(args.episodes, Planned(0.0), concurrency=2, watch=lambda: sizes.append(resident_mb()))
     world = in_the_world(args.episodes)
-    tenth = max(1, len(sizes) // 10)
+    half = len(sizes) // 2
     figures = {
         "overhead_share": {"value": statistics.median(ratios) - 1, "interval": [min(ratios) - 1, max(ratios) - 1],
                            "n": args.rounds, "unit": "of the time of the bare agent", "goal": "<= 0.02"},
         "episodes_per_s": {"value": args.episodes / seconds, "n": args.episodes, "unit": "1/s", "goal": ">= 83.4"},
         "world_episodes_per_s": {"value": args.episodes / world, "n": args.episodes, "unit": "1/s", "goal": ">= 1000"},
-        "growth_mb": {"value": sizes[-1] - statistics.median(sizes[:tenth]), "n": args.episodes, "unit": "MB"},
+        "growth_mb": {"value": sizes[-1] - sizes[half], "n": args.episodes, "unit": "MB", "goal": "<= 5"},
     }
     print(show(figures))
     if not args.no_keep:

@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
 
@@ -21,10 +21,12 @@ from .world import MOST, NUMBERS, State, World
 
 def state_of(workspace: Workspace, task: Task, world: World) -> State:
     """How the warehouse stands: as the last call left it, or else as the task begins."""
-    path = workspace.path(f"{world.name}.json")
-    if path.is_file():
-        return State.from_json(json.loads(path.read_bytes()))
-    return Asked.of(task).start if task.requirements.get("world") == world.name else world.start
+    name = f"{world.name}.json"
+    if name not in workspace.documents:
+        path = workspace.path(name)
+        start = Asked.of(task).start if task.requirements.get("world") == world.name else world.start
+        workspace.documents[name] = State.from_json(json.loads(path.read_bytes())) if path.is_file() else start
+    return cast(State, workspace.documents[name])
 
 
 @lru_cache(maxsize=256)
@@ -44,6 +46,7 @@ def _tool(world: World, operation: str) -> Tool:
             raise ToolError(text)
         if after != state:
             context.workspace.write(f"{world.name}.json", json.dumps(after.to_json()).encode())
+            context.workspace.documents[f"{world.name}.json"] = after
         return text
 
     def choices(context: RunContext) -> bool | dict[str, list[Any]]:
