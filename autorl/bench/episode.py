@@ -166,7 +166,7 @@ class Player:
         nats, rated = surprise(trajectory)
         return Episode(
             cell=cell, run=trajectory.id, status=trajectory.status, verified=verified,
-            reason=trajectory.reason or (verdict.why if verdict else ""),
+            reason="; ".join(why for why in (trajectory.reason, "" if verified or not verdict else verdict.why) if why),
             recallable=verified and trajectory.status is Status.FINISHED and not trajectory.tainted,
             score=verdict.score if verdict else None, produced=produced, nats=nats, rated=rated,
             steps=len(trajectory.steps), optimal=optimal(task), usage=trajectory.usage, seconds=trajectory.seconds,

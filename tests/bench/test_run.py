@@ -30,6 +30,7 @@ from tests.bench.world import (
     run_until_killed,
 )
 from tests.children import started
+from tests.worlds import say
 
 
 def door_opener(function):
@@ -51,6 +52,15 @@ def test_every_cell_gets_one_episode_and_every_episode_is_a_stored_run():
             assert episode.produced == any(runs.file(kept.id, artifact) for artifact in kept.artifacts)
     assert not (folder / "workspaces").exists()
     assert run.state(folder) == ("complete", "")
+
+
+def test_a_failed_episode_says_how_it_ended_and_what_the_verifier_found():
+    folder = begun()
+    run.resume(folder, given=door_opener(lambda request: say("open_door", code=0)))
+    for episode in episodes(folder):
+        how, found = episode.reason.split("; ")
+        assert episode.status is not Status.FINISHED and how
+        assert found == "it is shut"
 
 
 def test_settings_are_asked_with_the_same_seeds():

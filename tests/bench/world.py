@@ -37,7 +37,7 @@ class Opened:
 
     def __call__(self, task, trajectory, workspace, exemplars=()):
         passed = (workspace.root / "door.txt").is_file()
-        return Verdict(verifier="opened@1", passed=passed, score=float(passed))
+        return Verdict(verifier="opened@1", passed=passed, score=float(passed), why="" if passed else "it is shut")
 
 
 pack = Pack(tools=[open_door], groups={"east": [open_door], "west": [open_door]}, verifiers={"opened": Opened()})
