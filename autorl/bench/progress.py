@@ -66,9 +66,10 @@ class Pace:
         guess takes them to be, a quarter slower than the upper. A group without any is taken to be like all others.
         Episodes that fill one store cannot be played side by side.
         """
-        filling: dict[Group, list[int]] = defaultdict(list)
+        alike: dict[Group, list[Filling]] = defaultdict(list)
         for (model, setting, _), each in grid.fillings.items():
-            filling[model, setting, "learn"].append(_to_fill(each))
+            alike[model, setting, "learn"].append(each)
+        filling = {key: [_to_fill(each, among) for each in among] for key, among in alike.items()}
         todo = {**grid.todo, **{key: sum(counts) for key, counts in filling.items()}}
         every = [second for seconds in self._seconds.values() for second in seconds]
         if not every:
@@ -83,15 +84,18 @@ class Pace:
         return Progress(dict(self.done), dict(self.verified), todo, tokens, seconds, (left[0], left[1], left[2]))
 
 
-def _to_fill(filling: Filling) -> int:
-    """Episodes that a filling will still take: exactly for one pass, else from its share of successes so far."""
+def _to_fill(filling: Filling, alike: Sequence[Filling]) -> int:
+    """Episodes that a filling will still take: exactly for one pass, else from the share of successes so far, its own
+    or, before its first, that of all which are `alike`."""
     most = filling.most - len(filling.episodes)
     if filling.next is None:
         return 0
-    if filling.goal is None or not filling.solved:
+    known = [filling] if filling.solved else alike
+    solved = sum(len(each.solved) for each in known)
+    if filling.goal is None or not solved:
         return most
-    share = len(filling.solved) / len(filling.episodes)
-    return min(most, round((filling.goal - len(filling.solved)) / share))
+    episodes = sum(len(each.episodes) for each in known)
+    return min(most, round((filling.goal - len(filling.solved)) * episodes / solved))
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float, float]:

@@ -167,6 +167,19 @@ def test_a_store_cannot_be_filled_faster_than_one_episode_after_the_other():
     assert middle == 50 * 3.0
 
 
+def test_a_store_that_is_not_begun_is_taken_to_fill_like_the_others():
+    replay = Setting(chosen=Settings(), fill="replay")
+    spec = a_spec(sizes=(20,), attempts=9, models=("a",), settings={"replay": replay})
+    grid, pace = Grid(spec, some_tasks(learn=30, held_out=1)), Pace()
+    for passed in (False, True, False, True):
+        episode = an_episode(grid.take(), passed)
+        grid.took(episode)
+        pace.took(episode)
+    first, other = grid.fillings.values()
+    assert (len(first.episodes), len(other.episodes)) == (4, 0)
+    assert pace.look(grid, 1, 0, 0.0).todo["a", "replay", "learn"] == (20 - 2) * 4 / 2 + 20 * 4 / 2
+
+
 def test_guided_attempts_at_a_task_come_in_a_row():
     spec = a_spec(sizes=(1, 2, "all"), seeds=(0,), models=("a",), fill=Fill(attempts=3, guided=True))
     grid = Grid(spec, some_tasks(learn=3))

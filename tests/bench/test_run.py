@@ -59,7 +59,8 @@ def test_a_failed_episode_says_how_it_ended_and_what_the_verifier_found():
     run.resume(folder, given=door_opener(lambda request: say("open_door", code=0)))
     for episode in episodes(folder):
         how, found = episode.reason.split("; ")
-        assert episode.status is not Status.FINISHED and how
+        assert how
+        assert episode.status is not Status.FINISHED
         assert found == "it is shut"
 
 
