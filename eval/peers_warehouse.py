@@ -1,6 +1,6 @@
 """The same tasks of the warehouse for autorl and its peers: one server, one model, the same tools and limits for all.
 
-    python eval/peers_warehouse.py [--rows NAME ...] [--worlds w1 w2 w3 w4] [--seeds 0] [--begun FILE] [--no-keep]
+    python eval/peers_warehouse.py [--rows NAME ...] [--worlds w1 w2 w3 w4] [--seeds 0 1 2] [--begun FILE] [--no-keep]
 
 Every framework asks the embedded model behind one OpenAI-compatible server (llama.cpp's, on loopback) and calls the
 same functions; whether a run succeeded is told by the pack's verifier from the final state. A run is over when it calls
@@ -11,6 +11,8 @@ Three blocks: from `nothing`; `learned`, the methods that learn by themselves, f
 starting from nothing: one attempt at each, then more at what is not solved, in an order of their own, until as many
 tokens are spent or as many attempts made; and `given`, everybody shown the same four
 successes for each task (the shortest ways to do those of 32 other tasks of that world that autorl's recall finds).
+
+A row that does no held-out task with the first seed is not played with the others.
 
 Each peer runs in an environment of its own in the user's cache folder, as its own documentation has it; the runners in
 eval/peers/warehouse_*.py say what is used of it. Episodes are kept one by one: a run that was stopped goes on, and
@@ -93,10 +95,12 @@ class Design:
         told = json.dumps([self.learn, self.attempts, self.learn_tokens, asdict(self.limits)])
         return hashlib.sha256(told.encode()).hexdigest()[:12]
 
-    def told(self, lanes: int) -> str:
+    def told(self, seeds: Sequence[int], lanes: int) -> str:
         """What the table has to say for itself."""
         limits = self.limits
+        again = f" {len(seeds)} seeds, of which a row that does nothing with the first is played with no other;"
         return (f"{len(LENGTHS) * self.each} held-out tasks in each of {', '.join(self.worlds)};"
+                f"{again if len(seeds) > 1 else ''}"
                 f" {limits.tokens:,} tokens a run, {limits.max_tokens} a completion, {limits.steps} steps,"
                 f" temperature {limits.temperature}; {limits.k} successes shown at most. To learn from: {self.learn}"
                 f" tasks of each world, one attempt at each, up to {self.attempts} while fewer than"
@@ -106,9 +110,9 @@ class Design:
     def lacks(self, rows: Sequence[Row], seeds: Sequence[int], episodes: Sequence[Episode]) -> str:
         """Who was not asked in which worlds, or not in all of one; empty where all were asked in all."""
         played = Counter((episode.row, episode.world) for episode in episodes if episode.phase == "held-out")
-        wanted = len(seeds) * len(LENGTHS) * self.each
-        missing = [f"{row.name} in {', '.join(worlds)}" for row in rows
-                   if (worlds := [world for world in self.worlds if played[row.name, world] < wanted])]
+        each = len(LENGTHS) * self.each
+        missing = [f"{row.name} in {', '.join(worlds)}" for row in rows if (worlds := [
+            world for world in self.worlds if played[row.name, world] < each * len(seeds_of(row, seeds, episodes))])]
         return f" Not played yet, or not all of it: {'; '.join(missing)}." if missing else ""
 
     def held_out(self, world: str) -> list[Task]:
@@ -121,6 +125,12 @@ class Design:
 
     def known(self, world: str) -> list[Task]:
         return _shortest(world, KNOWN)
+
+
+def seeds_of(row: Row, seeds: Sequence[int], episodes: Sequence[Episode]) -> Sequence[int]:
+    """With which to play a row: all, or only the first where that did no held-out task."""
+    does = any(e.success for e in episodes if (e.row, e.phase, e.seed) == (row.name, "held-out", seeds[0]))
+    return seeds if does else seeds[:1]
 
 
 def _shortest(world: str, count: int) -> list[Task]:
@@ -226,13 +236,15 @@ def measured(design: Design, rows: Sequence[Row], seeds: Sequence[int], book: Bo
 
         # Learning takes longest, and comes last in every world.
         ordered = sorted(rows, key=lambda row: ("given", "nothing", "learned").index(row.block))
-        jobs = [(seed, world, row) for seed in seeds for world in design.worlds for row in ordered]
-        with ThreadPoolExecutor(lanes) as pool:
-            try:
-                for _ in pool.map(play, jobs):
-                    pass
-            finally:
-                pool.shutdown(cancel_futures=True)
+        for seed in seeds:
+            jobs = [(seed, world, row) for world in design.worlds for row in ordered
+                    if seed in seeds_of(row, seeds, book.episodes)]
+            with ThreadPoolExecutor(lanes) as pool:
+                try:
+                    for _ in pool.map(play, jobs):
+                        pass
+                finally:
+                    pool.shutdown(cancel_futures=True)
 
 
 def _play(design: Design, seed: int, world: str, row: Row, book: Book, gate: Gate, lane: int, python: Path,
@@ -268,7 +280,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="*", choices=[row.name for row in ROWS], metavar="NAME",
                         help=f"whom to measure: {', '.join(row.name for row in ROWS)}")
     parser.add_argument("--worlds", nargs="*", default=["w1", "w2", "w3", "w4"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0])
+    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--each", type=int, default=2, help="held-out tasks of 3, 4 and 5 calls each, in every world")
     parser.add_argument("--learn", type=int, default=8, help="tasks to learn from, in every world")
     parser.add_argument("--attempts", type=int, default=12, help="at each of these, at most")
@@ -288,7 +300,7 @@ def main() -> None:
     asked = {task.id for world in design.worlds for task in (*design.lessons(world), *design.held_out(world))}
     wanted = [episode for episode in book.episodes if episode.seed in given.seeds and episode.task in asked]
     found, shown = figures(rows, wanted), table(rows, wanted)
-    told = f"{design.told(given.lanes)}{design.lacks(rows, given.seeds, wanted)}"
+    told = f"{design.told(given.seeds, given.lanes)}{design.lacks(rows, given.seeds, wanted)}"
     print(shown, told, show(found), sep="\n\n")
     if not given.no_keep:
         command = shlex.join(["python", "eval/peers_warehouse.py", *(a for a in sys.argv[1:] if a != "--so-far")])

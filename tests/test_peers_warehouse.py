@@ -73,7 +73,7 @@ def _environment(peer):
 def play(tmp_path, monkeypatch):
     """Plays rows, one run at a time, with a server that gives these replies in their order; also what was asked."""
 
-    def with_replies(row, replies, design=DESIGN):
+    def with_replies(row, replies, design=DESIGN, seeds=(0,)):
         with serving(*replies) as server:
 
             @contextmanager
@@ -85,7 +85,7 @@ def play(tmp_path, monkeypatch):
             monkeypatch.setattr(peers_warehouse, "served", gate)
             monkeypatch.setattr(peers_warehouse, "environment", _environment)
             book = Book(tmp_path / "book")
-            measured(design, [row], [0], book, 1)
+            measured(design, [row], seeds, book, 1)
         return book.episodes, server.requests
 
     return with_replies
@@ -221,6 +221,14 @@ def test_a_measurement_that_was_stopped_goes_on(play):
     rest, asked = play(AUTORL, replies[len(steps(HELD_OUT[0])):])
     assert [e.key for e in rest] == [e.key for e in whole]
     assert len(asked) == len(replies) - len(steps(HELD_OUT[0]))
+
+
+@pytest.mark.parametrize(("does", "seeds"), [(steps(HELD_OUT[0]), [0, 1]), ([], [0])])
+def test_a_row_that_does_nothing_with_the_first_seed_is_played_with_no_other(play, does, seeds):
+    episodes, _ = play(AUTORL, [*does, Reply("No.")], seeds=(0, 1))
+    assert [(e.seed, e.task) for e in episodes] == [(seed, task.id) for seed in seeds for task in HELD_OUT]
+    assert DESIGN.lacks([AUTORL], [0, 1], episodes) == ""
+    assert bool(DESIGN.lacks([AUTORL], [0, 1], episodes[:3])) == bool(does)
 
 
 def test_the_worlds_in_which_somebody_was_not_asked_everything_are_told(play):

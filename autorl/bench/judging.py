@@ -22,6 +22,7 @@ from autorl.bench.run import LEDGER, RUNS, begun_with
 from autorl.bench.spec import Size, Spec
 from autorl.errors import ContextOverflow, UsageError
 from autorl.formats import prompts
+from autorl.formats.grammar import literal
 from autorl.models.base import Model, Request
 from autorl.registry import Preview
 from autorl.replay.store import ReplayStore
@@ -33,6 +34,8 @@ _WORDS = 6_000
 """Characters of a deck that a judge reads; what is beyond is cut, and marked."""
 _ANSWER = 2_000
 """Tokens, with room for models that think first."""
+_SENTENCE = 400
+"""Characters in which a judge that is held to the form says what it sees."""
 
 Watch = Callable[[str], None]
 
@@ -182,7 +185,10 @@ class _Asking:
         return preview.pictures
 
     def _answer(self, question: str, shown: Sequence[tuple[str, Sequence[bytes]]], among: Sequence[str]) -> str | None:
-        """What a judge answers; None for nonsense, and for a question that is too long for it."""
+        """What a judge answers, held to the form where it takes a grammar.
+
+        None for nonsense, and for a question that is too long for it.
+        """
         asked: Any = question
         if self._judge.sees == "pictures":
             asked = [{"type": "text", "text": question}]
@@ -190,9 +196,12 @@ class _Asking:
                 asked.append({"type": "text", "text": f"{name}:"})
                 asked += [_part(picture, SLIDE if len(some) == 1 else PICTURE) for picture in some]
         self.asked += 1
+        words = " | ".join(map(literal, among))
+        form = f'root ::= [^\\n]{{1,{_SENTENCE}}} "\\nAnswer: " ({words})' if self._model.capabilities.grammar else None
         try:
             messages = [{"role": "user", "content": asked}]
-            return answer_in(self._model.complete(Request(messages, temperature=0, max_tokens=_ANSWER)).text, among)
+            request = Request(messages, temperature=0, max_tokens=_ANSWER, grammar=form)
+            return answer_in(self._model.complete(request).text, among)
         except ContextOverflow:
             return None
 

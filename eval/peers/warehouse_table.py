@@ -44,12 +44,13 @@ def figures(rows: Sequence[Row], episodes: Sequence[Episode]) -> dict[str, dict[
 def table(rows: Sequence[Row], episodes: Sequence[Episode]) -> str:
     """One line a row, by block; Markdown."""
     lines = ["| block | framework | success | prompt tokens | written tokens | success / 1,000 tokens | s a run |"
-             " died | no tool called | to learn: attempts, tokens, successes |",
+             " died | no tool called | to learn, a seed: attempts, tokens, successes |",
              "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"]
     for row in rows:
         if not (held_out := _held_out(row, episodes)):
             continue
         learning = [e for e in episodes if e.row == row.name and e.phase == "learn"]
+        seeds = len({e.seed for e in held_out})
         worth = _worth(held_out)
         cells = [
             row.block, row.name, f"{sum(e.success for e in held_out)} of {len(held_out)}",
@@ -57,7 +58,8 @@ def table(rows: Sequence[Row], episodes: Sequence[Episode]) -> str:
             f"{_mean(held_out, lambda e: e.completion_tokens):,.0f}",
             f"{worth.value:.3f}" if worth else "", f"{median(e.seconds for e in held_out):.1f}",
             f"{sum(e.end == 'died' for e in held_out)}", f"{sum(not e.calls for e in held_out)}",
-            f"{len(learning)}, {sum(e.tokens for e in learning):,}, {sum(e.success for e in learning)}"
+            f"{len(learning) / seeds:.0f}, {sum(e.tokens for e in learning) / seeds:,.0f},"
+            f" {sum(e.success for e in learning) / seeds:.0f}"
             if learning else "",
         ]
         lines.append(f"| {' | '.join(cells)} |")

@@ -123,6 +123,11 @@ def test_nonsense_is_no_vote_and_counted(played):
     assert (done.gate.nonsense, done.gate.whole.right, len(requests)) == (20, 0, 20)
 
 
+def test_a_tiny_model_is_held_to_the_form_of_an_answer(played, embedded):
+    done = judging.judge(played, embedded, sees="words", size=0, controls=1)
+    assert (done.gate.whole.n, done.asked, done.gate.nonsense) == (2, 4, 0)
+
+
 def test_who_prefers_what_is_first_ties_everything_and_flips_always(played):
     done, _ = judged(played, prefers_the_first)
     (found,) = report.of(played).judges
