@@ -113,6 +113,14 @@ def test_a_model_that_knows_the_way_does_every_task_in_the_fewest_requests(play,
     assert any(demo["text"] in shown for demo in given[HELD_OUT[0].id])
 
 
+@pytest.mark.slow
+@installed("langgraph")
+def test_a_framework_that_reaches_its_limit_of_steps_stops_and_does_not_die(play):
+    look = Reply(text="", calls=(Call("rami", '{"ded": "bip"}'),))
+    episodes, _ = play(Row("a peer", "langgraph", "", "nothing"), [look])
+    assert {(e.end, e.calls, e.died) for e in episodes} == {("stopped", DESIGN.limits.steps, "")}
+
+
 @pytest.mark.parametrize(("peer", "say"), [("autorl", steps), *(
     pytest.param(peer, say, marks=[pytest.mark.slow, installed(peer)]) for peer, say in (("dspy", fields),
                                                                                         ("icrl", texts)))])

@@ -5,11 +5,14 @@ It does not learn from run to run. Successes are shown as LangChain's guide to f
 the messages that they were.
 """
 
+from contextlib import suppress
+
 from langchain.agents import create_agent
 from langchain.agents.middleware import wrap_model_call
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool
 from langchain_openai import ChatOpenAI
+from langgraph.errors import GraphRecursionError
 from warehouse_protocol import KEY, MODEL, URL, Job, Task, serve
 
 PROMPT = "You do the user's task with tools, one call at a time. When the task is done, call {ends}."
@@ -40,9 +43,10 @@ def work(job: Job):
     agent = create_agent(model, tools, system_prompt=PROMPT.format(ends=job.ends), middleware=[must_call])
 
     def do(task: Task) -> None:
-        # A step is two nodes of the graph, the model's and the tools'.
-        agent.invoke({"messages": [*shown(task), HumanMessage(task["text"])]},
-                     {"recursion_limit": 2 * job.max_steps + 1})
+        # A step is two nodes of the graph, the model's and the tools'. To reach that limit is to stop, not to die.
+        with suppress(GraphRecursionError):
+            agent.invoke({"messages": [*shown(task), HumanMessage(task["text"])]},
+                         {"recursion_limit": 2 * job.max_steps + 1})
 
     return do
 
