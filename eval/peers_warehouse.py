@@ -277,10 +277,10 @@ def _play(design: Design, seed: int, world: str, row: Row, book: Book, gate: Gat
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="*", choices=[row.name for row in ROWS], metavar="NAME",
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], metavar="NAME",
                         help=f"whom to measure: {', '.join(row.name for row in ROWS)}")
-    parser.add_argument("--worlds", nargs="*", default=["w1", "w2", "w3", "w4"])
-    parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--worlds", nargs="+", default=["w1", "w2", "w3", "w4"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--each", type=int, default=2, help="held-out tasks of 3, 4 and 5 calls each, in every world")
     parser.add_argument("--learn", type=int, default=8, help="tasks to learn from, in every world")
     parser.add_argument("--attempts", type=int, default=12, help="at each of these, at most")

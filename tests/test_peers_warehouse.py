@@ -239,6 +239,16 @@ def test_a_row_that_does_nothing_with_the_first_seed_is_played_with_no_other(pla
     assert bool(DESIGN.lacks([AUTORL], [0, 1], episodes[:3])) == bool(does)
 
 
+@pytest.mark.parametrize("option", ["--rows", "--worlds", "--seeds"])
+def test_an_option_without_a_value_is_refused_and_keeps_what_was_kept(option, monkeypatch, capsys):
+    kept = peers_warehouse.KEPT.read_bytes()
+    monkeypatch.setattr(sys, "argv", ["peers_warehouse.py", "--so-far", option])
+    with pytest.raises(SystemExit):
+        peers_warehouse.main()
+    assert f"{option}: expected at least one argument" in capsys.readouterr().err
+    assert peers_warehouse.KEPT.read_bytes() == kept
+
+
 def test_the_worlds_in_which_somebody_was_not_asked_everything_are_told(play):
     episodes, _ = play(AUTORL, [reply for task in HELD_OUT for reply in steps(task)])
     assert DESIGN.lacks([AUTORL], [0], episodes) == ""
